@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    setupFiles: ['test/setup.ts'],
+    // Kernel tests spawn real processes in real namespaces; on two busy cores that takes its time.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+})
