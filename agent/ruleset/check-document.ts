@@ -1,0 +1,95 @@
+import { families, familyOfText } from './address.ts'
+import type { Family } from './address.ts'
+import { builtInSets } from './built-in-sets.ts'
+import { checkRule } from './check-rule.ts'
+import type { KnownSets } from './check-rule.ts'
+import type { Issue } from './explain-issue.ts'
+import { ruleSchema } from './schema.ts'
+import type { RulesetDocument } from './schema.ts'
+import { checkSelector } from './select.ts'
+
+/**
+ * Checks between fields run wherever the fields themselves are sound, so that one error does not hide another.
+ * `sound` is the document where all of its fields are.
+ */
+export function checkDocument(document: unknown, sound?: RulesetDocument): Issue[] {
+  const { rules, sets: written, nodeSelector } = sectionsOf(document)
+  const seen = new Set<string>()
+  const sets = knownSets(written)
+  const ofRules = rules.flatMap((raw, index) => {
+    const data = sound?.spec.rules?.[index] ?? ruleSchema.safeParse(raw).data
+    if (data === undefined) return []
+    const issues = checkRule(data, sets)
+    if (seen.has(data.name)) {
+      issues.push({ path: ['name'], message: 'found a second rule of this name, expected each name once' })
+    }
+    seen.add(data.name)
+    return issues.map((issue) => ({ ...issue, path: ['spec', 'rules', index, ...issue.path] }))
+  })
+  const ofSelector = checkSelector(nodeSelector).map((issue) => ({
+    ...issue,
+    path: ['spec', 'nodeSelector', ...issue.path],
+  }))
+  return [...ofSelector, ...ofRules]
+}
+
+/** What is likely not meant, though it can be enforced. */
+export function warnOfDocument(document: unknown): Issue[] {
+  const empty = Object.entries(sectionsOf(document).sets).filter(
+    ([, members]) => Array.isArray(members) && members.length === 0,
+  )
+  const message = 'is empty: rules that name it match nobody'
+  return empty.map(([name]) => ({ path: ['spec', 'sets', name], part: 'key', message }))
+}
+
+type Sections = {
+  readonly rules: readonly unknown[]
+  readonly sets: Readonly<Record<string, unknown>>
+  readonly nodeSelector: unknown
+}
+
+/** The sections that checks look into, whatever else may be wrong with the document. */
+function sectionsOf(document: unknown): Sections {
+  const spec = isMap(document) ? document['spec'] : undefined
+  if (!isMap(spec)) return { rules: [], sets: {}, nodeSelector: undefined }
+  const { rules, sets, nodeSelector } = spec
+  return { rules: Array.isArray(rules) ? rules : [], sets: isMap(sets) ? sets : {}, nodeSelector }
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function knownSets(sets: Readonly<Record<string, unknown>>): KnownSets {
+  const entries = Object.entries({ ...sets, ...builtInSets })
+  return new Map(entries.map(([name, members]) => [name, familiesOfSet(members)]))
+}
+
+function familiesOfSet(members: unknown): readonly Family[] {
+  if (!Array.isArray(members) || members.length === 0) return families
+  const present = new Set(members.map((member) => familyOfText(String(member))))
+  return families.filter((family) => present.has(family))
+}
+
+/** `rule "ssh": ports[0]: ` for what is inside a rule, `spec.defaults.ingress: ` elsewhere. */
+export function placeName(path: readonly PropertyKey[], document: unknown): string {
+  const [spec, rules, index, ...rest] = path
+  if (spec !== 'spec' || rules !== 'rules' || typeof index !== 'number') return joinPlace([dotted(path)])
+  const rule = sectionsOf(document).rules[index]
+  const name = isMap(rule) && typeof rule['name'] === 'string' ? `"${rule['name']}"` : index + 1
+  return joinPlace([`rule ${name}`, dotted(rest)])
+}
+
+function joinPlace(parts: readonly string[]): string {
+  return parts
+    .filter((part) => part !== '')
+    .map((part) => `${part}: `)
+    .join('')
+}
+
+function dotted(path: readonly PropertyKey[]): string {
+  return path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`))
+    .join('')
+    .replace(/^\./, '')
+}

@@ -1,0 +1,71 @@
+import type { Issue } from './explain-issue.ts'
+import type { Problem } from './problem.ts'
+import type { Ruleset } from './ruleset.ts'
+import { labelSelector } from './schema.ts'
+import type { LabelSelector } from './schema.ts'
+
+export type Labels = Readonly<Record<string, string>>
+
+/** The rulesets of one node in the order they are evaluated: by priority, then by name. */
+export type Selected = { readonly rulesets: readonly Ruleset[]; readonly problems: readonly Problem[] }
+
+/**
+ * Picks the rulesets whose nodeSelector matches the labels of a node. Two that set a default to different
+ * actions are an error, since there is no order in which both could hold.
+ */
+export function selectRulesets(rulesets: readonly Ruleset[], labels: Labels): Selected {
+  const selected = rulesets
+    .filter(({ nodeSelector }) => nodeSelector === undefined || matches(nodeSelector, labels))
+    .toSorted((a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1))
+  return { rulesets: selected, problems: contradictions(selected) }
+}
+
+/** Whether the choice of rulesets depends on the labels of the node at all. */
+export function needsLabels(rulesets: readonly Ruleset[]): boolean {
+  return rulesets.some(({ nodeSelector }) => nodeSelector !== undefined)
+}
+
+/** What the API server would refuse in a LabelSelector, as far as no single field shows it. */
+export function checkSelector(raw: unknown): Issue[] {
+  const { data } = labelSelector.safeParse(raw)
+  return (data?.matchExpressions ?? []).flatMap(({ operator, values = [] }, index) => {
+    const path = ['matchExpressions', index]
+    const wantsValues = operator === 'In' || operator === 'NotIn'
+    if (wantsValues === values.length > 0) return []
+    const [found, expected] = wantsValues ? ['no values', 'at least one'] : ['values', 'none']
+    return [{ path, message: `found ${found}, expected ${expected} with ${operator}` }]
+  })
+}
+
+function matches(selector: LabelSelector, labels: Labels): boolean {
+  const all = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value)
+  return all && (selector.matchExpressions ?? []).every((expression) => holds(expression, labels))
+}
+
+type Expression = NonNullable<LabelSelector['matchExpressions']>[number]
+
+function holds({ key, operator, values = [] }: Expression, labels: Labels): boolean {
+  const value = Object.hasOwn(labels, key) ? labels[key] : undefined
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value)
+    case 'NotIn':
+      return value === undefined || !values.includes(value)
+    case 'Exists':
+      return value !== undefined
+    case 'DoesNotExist':
+      return value === undefined
+  }
+}
+
+function contradictions(selected: readonly Ruleset[]): Problem[] {
+  const first = selected.find(({ defaults }) => defaults.ingress !== undefined)
+  return selected.flatMap(({ path, defaults, positions }) => {
+    if (first === undefined || defaults.ingress === undefined || defaults.ingress === first.defaults.ingress)
+      return []
+    const message =
+      `spec.defaults.ingress: found ${defaults.ingress}, expected ${first.defaults.ingress}, ` +
+      `which ruleset "${first.name}" (${first.path}) sets for the same node`
+    return [{ path, severity: 'error' as const, ...positions.ingress, message }]
+  })
+}
