@@ -1,0 +1,59 @@
+import type { Exec } from '../host/exec.ts'
+import { families } from '../ruleset/address.ts'
+import type { Family } from '../ruleset/address.ts'
+import { program } from './tables.ts'
+import type { LegacyTables } from './tables.ts'
+
+/** Which of the kernel's two packet filters the host's iptables speaks to. */
+export type Backend = 'nft' | 'legacy'
+export const backends: readonly Backend[] = ['nft', 'legacy']
+
+export function otherBackend(backend: Backend): Backend {
+  return backend === 'nft' ? 'legacy' : 'nft'
+}
+
+/**
+ * Finds the backend that the host uses, without changing anything: the one in which the kubelet keeps its hint
+ * chains; without hints the one in use so far, and at first the one with more rules, else nft.
+ *
+ * @throws {CommandError} when nft can be read for neither family
+ */
+export async function detectBackend(
+  exec: Exec,
+  legacyTables: LegacyTables,
+  current?: Backend,
+): Promise<Backend> {
+  if (hasHint(await saveNft(exec, 'mangle'))) return 'nft'
+  if (hasHint(await saveLegacy(exec, legacyTables, 'mangle'))) return 'legacy'
+  if (current !== undefined) return current
+  const legacyRules = countRules(await saveLegacy(exec, legacyTables, 'filter'))
+  return legacyRules > countRules(await saveNft(exec, 'filter')) ? 'legacy' : 'nft'
+}
+
+/** The chains by which the kubelet tells others its backend (KEP-3178). */
+function hasHint(saved: string): boolean {
+  return /^:KUBE-(IPTABLES-HINT|KUBELET-CANARY) /m.test(saved)
+}
+
+function countRules(saved: string): number {
+  return saved.match(/^-A /gm)?.length ?? 0
+}
+
+async function saveLegacy(exec: Exec, legacyTables: LegacyTables, table: string): Promise<string> {
+  const texts = families.map(async (family) =>
+    (await legacyTables(family)).includes(table) ? save(exec, 'legacy', family, table) : '',
+  )
+  return (await Promise.all(texts)).join('')
+}
+
+async function saveNft(exec: Exec, table: string): Promise<string> {
+  const settled = await Promise.allSettled(families.map(async (family) => save(exec, 'nft', family, table)))
+  // One family may be missing from the kernel; when both fail, nothing is known.
+  const [first] = settled
+  if (first?.status === 'rejected' && settled.every(({ status }) => status === 'rejected')) throw first.reason
+  return settled.map((result) => (result.status === 'fulfilled' ? result.value : '')).join('')
+}
+
+async function save(exec: Exec, backend: Backend, family: Family, table: string): Promise<string> {
+  return (await exec(program(backend, family, 'save'), ['-t', table])).stdout
+}

@@ -1,0 +1,50 @@
+import { families } from '../ruleset/address.ts'
+import type { Family } from '../ruleset/address.ts'
+import type { Backend } from './backend.ts'
+import { chainName } from './chain.ts'
+import { NotInForceError } from './enforce.ts'
+import { targetOf } from './position.ts'
+import { removeText } from './restore-text.ts'
+import type { SavedTable } from './saved-table.ts'
+import type { Tables } from './tables.ts'
+
+export type Cleared = {
+  readonly family: Family
+  /** Whether there was anything of ours. */
+  readonly removed: boolean
+  /** Rules of others that the table holds. */
+  readonly foreignRules: number
+}
+
+/**
+ * Removes our chain and every jump to it from both families of one backend, and proves it by reading back.
+ *
+ * @throws {CommandError | UnreadableTableError} when reading or writing fails
+ * @throws {NotInForceError} when something of ours is left all the same
+ */
+export async function clearBackend(tables: Tables, backend: Backend): Promise<Cleared[]> {
+  return Promise.all(families.map(async (family) => clearFamily(tables, backend, family)))
+}
+
+async function clearFamily(tables: Tables, backend: Backend, family: Family): Promise<Cleared> {
+  const table = await tables.read(backend, family)
+  if (!holdsOurs(table)) return { family, removed: false, foreignRules: countRules(table) }
+  await tables.restore(backend, family, removeText(table))
+  const after = await tables.read(backend, family)
+  if (holdsOurs(after)) {
+    throw new NotInForceError(`clearing ${family} with ${backend}: something put ${chainName} back`)
+  }
+  return { family, removed: true, foreignRules: countRules(after) }
+}
+
+function holdsOurs(table: SavedTable): boolean {
+  return table.has(chainName) || [...table.values()].some(({ rules }) => rules.some(leadsToOurs))
+}
+
+function leadsToOurs({ text }: { readonly text: string }): boolean {
+  return targetOf(text) === chainName
+}
+
+function countRules(table: SavedTable): number {
+  return [...table.values()].reduce((sum, { rules }) => sum + rules.length, 0)
+}
