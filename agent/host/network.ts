@@ -1,0 +1,75 @@
+import { readFile } from 'node:fs/promises'
+import * as z from 'zod'
+import { codeOf } from '../errors.ts'
+import type { LegacyTables } from '../netfilter/tables.ts'
+import type { NodeFacts } from '../policy/policy.ts'
+import type { Family } from '../ruleset/address.ts'
+import { CommandError } from './exec.ts'
+import type { Exec } from './exec.ts'
+
+/**
+ * Reads the interfaces of the namespace, and which of them hold a default route in any routing table (AWS
+ * keeps those of secondary interfaces in tables of their own).
+ *
+ * @throws {CommandError} when ip(8) fails
+ */
+export async function readNodeFacts(exec: Exec): Promise<NodeFacts> {
+  const [links, ...routes] = await Promise.all([
+    exec('ip', ['-json', 'link', 'show']),
+    ...['-4', '-6'].map(async (family) =>
+      exec('ip', ['-json', family, 'route', 'show', 'table', 'all', 'default']),
+    ),
+  ])
+  const interfaces = read(linkList, links.stdout).map(({ ifname }) => ifname)
+  const external = routes.flatMap(({ stdout }) => defaultInterfaces(read(routeList, stdout)))
+  return { interfaces, external: [...new Set(external)].toSorted() }
+}
+
+const linkList = z.array(z.object({ ifname: z.string() }))
+const routeList = z.array(
+  z.object({
+    dev: z.string().optional(),
+    type: z.string().optional(),
+    nexthops: z.array(z.object({ dev: z.string().optional() })).optional(),
+  }),
+)
+
+/** ip(8) prints nothing at all, not even an empty list, where it has no objects of a kind. */
+function read<T>(shape: z.ZodType<T>, json: string): T {
+  try {
+    return shape.parse(JSON.parse(json.trim() === '' ? '[]' : json))
+  } catch (error) {
+    throw new CommandError('running ip: its answer is not the JSON it should be', { cause: error })
+  }
+}
+
+/** Interfaces of default routes that lead somewhere; "unreachable default dev lo" does not. */
+function defaultInterfaces(routes: z.infer<typeof routeList>): string[] {
+  return routes
+    .filter(({ type = 'unicast' }) => type === 'unicast')
+    .flatMap(({ dev, nexthops = [] }) => [dev, ...nexthops.map((hop) => hop.dev)])
+    .filter((dev): dev is string => dev !== undefined && dev !== 'lo')
+}
+
+/** Families that the namespace of a process has at all: IPv6 can be absent from a kernel. */
+export async function readFamilies(targetPid: number): Promise<readonly Family[]> {
+  const hasIpv6 = await readFile(`/proc/${targetPid}/net/if_inet6`).then(
+    () => true,
+    () => false,
+  )
+  return hasIpv6 ? ['ipv4', 'ipv6'] : ['ipv4']
+}
+
+/** Reads which tables the legacy backend holds; a kernel without it has no such file. */
+export function createLegacyTables(targetPid: number): LegacyTables {
+  return async (family) => {
+    const name = family === 'ipv4' ? 'ip_tables_names' : 'ip6_tables_names'
+    const text = await readFile(`/proc/${targetPid}/net/${name}`, 'utf8').catch(noFile)
+    return text.split('\n').filter((line) => line !== '')
+  }
+}
+
+function noFile(error: unknown): string {
+  if (codeOf(error) === 'ENOENT') return ''
+  throw error
+}

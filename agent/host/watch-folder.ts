@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { watch } from 'chokidar'
+
+/**
+ * Calls back on each change below a folder. The folder itself is watched, not its files: a ConfigMap volume
+ * swaps the link `..data`, after which a watch on a file is dead.
+ *
+ * @returns a function that ends the watch
+ */
+export function watchFolder(
+  folder: string,
+  { onChange, onError }: { onChange: () => void; onError: (error: unknown) => void },
+): () => Promise<void> {
+  const watcher = watch(folder, {
+    ignoreInitial: true,
+    followSymlinks: false,
+    depth: 1,
+    atomic: false, // it would hold events back for 100 ms
+  })
+  const data = join(folder, '..data')
+  // The kubelet prepares a folder and then swaps the link: only the swap is a change, what comes before would
+  // lead to a pass that the real one has to wait for.
+  watcher.on('all', (_, path) => {
+    if (path === data || !existsSync(data)) onChange()
+  })
+  watcher.on('error', onError)
+  return async () => watcher.close()
+}
