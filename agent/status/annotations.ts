@@ -1,0 +1,49 @@
+import type { Status } from './status.ts'
+
+export const annotationPrefix = 'node-firewall.io/'
+
+export type Annotations = Readonly<Record<string, string | null>>
+
+const keys = ['state', 'ruleset', 'message', 'applied-at', 'verified-at', 'status'] as const
+
+/** A message is for one line of `kubectl get`; the log and the rulesets have the rest. */
+const longestMessage = 400
+
+/** A status as the annotations of a Node. `null` stands for an annotation that should not be there. */
+export function toAnnotations(status: Status): Annotations {
+  const { state, ruleset, message, appliedAt, verifiedAt, details } = status
+  const values: Readonly<Record<(typeof keys)[number], string | undefined>> = {
+    state,
+    ruleset,
+    message: message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message,
+    'applied-at': appliedAt,
+    'verified-at': verifiedAt,
+    status: JSON.stringify(details),
+  }
+  const annotations: Record<string, string> = {}
+  for (const key of keys) {
+    const value = values[key]
+    if (value !== undefined) annotations[annotationPrefix + key] = value
+  }
+  return annotations
+}
+
+/** All our annotations, to be removed. */
+export function noAnnotations(): Annotations {
+  return Object.fromEntries(keys.map((key) => [annotationPrefix + key, null]))
+}
+
+/**
+ * What has to be patched to get from one state of the annotations to another. A newer `verified-at` alone is
+ * no reason to write unless it is due: thousands of nodes would otherwise write with every pass.
+ */
+export function changedAnnotations(
+  published: Readonly<Record<string, string | null | undefined>>,
+  wanted: Annotations,
+  verifiedAtIsDue: boolean,
+): Annotations {
+  const changed = Object.entries(wanted).filter(([key, value]) => (published[key] ?? null) !== value)
+  const verifiedAt = `${annotationPrefix}verified-at`
+  const worthIt = verifiedAtIsDue || changed.some(([key]) => key !== verifiedAt)
+  return worthIt ? Object.fromEntries(changed) : {}
+}

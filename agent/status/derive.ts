@@ -1,0 +1,154 @@
+import type { Backend } from '../netfilter/backend.ts'
+import type { FamilyOutcome } from '../netfilter/keep-family.ts'
+import type { Decision } from '../policy/decide.ts'
+import type { NodeFacts } from '../policy/policy.ts'
+import type { Family } from '../ruleset/address.ts'
+import { formatProblem } from '../ruleset/problem.ts'
+import type { DriftStatus, FamilyStatus, State, Status } from './status.ts'
+
+/** What a pass knows at its end. */
+export type Knowledge = {
+  readonly decision?: Decision
+  readonly facts?: FactsSeen
+  readonly backend?: Backend
+  readonly families: Readonly<Partial<Record<Family, FamilyOutcome>>>
+  /** What is worth knowing of the backend that is not in use, as of the last time somebody looked. */
+  readonly otherRules: readonly string[]
+  readonly drift: DriftStatus
+  readonly appliedAt?: string | undefined
+  readonly verifiedAt?: string | undefined
+  /** Why the pass could not even begin to look at the kernel. */
+  readonly failure?: Error
+}
+
+/** Facts of the node as they were read last, and what is odd about them. */
+export type FactsSeen = { readonly value: NodeFacts | undefined; readonly warnings: readonly string[] }
+
+/** Annotations are for reading: the log has the rest. */
+const mostListed = 5
+
+/** Says what is so, from what was read back; never what was hoped for. */
+export function deriveStatus(knowledge: Knowledge): Status {
+  const { decision, families, facts, backend, appliedAt, verifiedAt } = knowledge
+  const outcomes = Object.entries(families)
+  const errors = (decision?.problems ?? []).filter(({ severity }) => severity === 'error').map(formatProblem)
+  const troubles = [
+    ...(knowledge.failure === undefined ? [] : [knowledge.failure.message]),
+    ...outcomes.flatMap(([family, { error }]) =>
+      error === undefined ? [] : [`${family}: ${error.message}`],
+    ),
+    ...(decision?.obstacle === undefined ? [] : [decision.obstacle]),
+    ...outcomes.flatMap(([family, { left }]) => left.map(({ message }) => `${family}: ${message}`)),
+  ]
+  const state = deriveState(decision, errors, troubles)
+  return {
+    state,
+    ruleset: inForce(families),
+    message: describe(state, knowledge, errors, troubles),
+    ...(appliedAt === undefined ? {} : { appliedAt }),
+    ...(verifiedAt === undefined ? {} : { verifiedAt }),
+    details: {
+      ...(backend === undefined ? {} : { backend }),
+      interfaces: { external: facts?.value?.external ?? [] },
+      families: Object.fromEntries(outcomes.map(([family, outcome]) => [family, familyStatus(outcome)])),
+      drift: knowledge.drift,
+      problems: errors.slice(0, mostListed),
+      warnings: warnings(knowledge),
+      notEnforceable: notEnforceable(families),
+    },
+  }
+}
+
+function deriveState(
+  decision: Decision | undefined,
+  errors: readonly string[],
+  troubles: readonly string[],
+): State {
+  if (troubles.length > 0) return 'Degraded'
+  if (errors.length > 0) return 'Invalid'
+  return decision?.wanted.kind === 'policy' ? 'Enforcing' : 'Off'
+}
+
+function inForce(families: Knowledge['families']): string {
+  const hashes = Object.values(families).map(({ seen }) => seen?.ruleset ?? 'unknown')
+  return [...new Set(hashes)].join(' / ') || 'unknown'
+}
+
+function describe(
+  state: State,
+  knowledge: Knowledge,
+  errors: readonly string[],
+  troubles: readonly string[],
+): string {
+  const { families } = knowledge
+  const standing = standingRules(families)
+  switch (state) {
+    case 'Enforcing':
+      return `${standing} verified with iptables-${knowledge.backend}`
+    case 'Off':
+      return 'no ruleset selects this node: nothing is filtered'
+    case 'Invalid': {
+      const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''
+      return `${errors[0]}${more}; ${standing} of before`
+    }
+    case 'Degraded':
+      return [...troubles, ...errors.slice(0, 1), standing].join('; ')
+  }
+}
+
+/** "10 rules (ipv4) and 12 rules (ipv6) in force" */
+function standingRules(families: Knowledge['families']): string {
+  const parts = Object.entries(families).map(([family, { seen }]) => {
+    if (seen === undefined) return `${family} unknown`
+    return seen.ruleset === 'none' ? `no rules for ${family}` : `${seen.rules} rules for ${family}`
+  })
+  return `in force: ${parts.join(', ') || 'unknown'}`
+}
+
+function familyStatus({ seen, error }: FamilyOutcome): FamilyStatus {
+  if (seen === undefined) {
+    return {
+      inForce: 'unknown',
+      ruleset: 'unknown',
+      rules: 0,
+      position: 'absent',
+      error: error?.message ?? '',
+    }
+  }
+  const { jumps, precededBy } = seen.position
+  return {
+    inForce: jumps.length > 0 && seen.ruleset !== 'none' ? 'yes' : 'no',
+    ruleset: seen.ruleset,
+    rules: seen.rules,
+    position: jumps.length === 0 ? 'absent' : precededBy === undefined ? 'first' : 'preceded',
+  }
+}
+
+function warnings({ decision, families, facts, otherRules }: Knowledge): string[] {
+  const ofInput = (decision?.problems ?? [])
+    .filter(({ severity }) => severity === 'warning')
+    .map(formatProblem)
+  const ofPolicy = decision?.wanted.kind === 'policy' ? decision.wanted.policy.warnings : []
+  const ofFamilies = Object.entries(families).flatMap(([family, { seen, notes }]) => [
+    ...notes.map((note) => `${family}: ${note}`),
+    ...(seen?.position.policy === 'DROP'
+      ? [
+          `${family}: the policy of INPUT is DROP, so what a rule accepts is dropped unless somebody else accepts it`,
+        ]
+      : []),
+  ])
+  return [...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
+    0,
+    mostListed * 2,
+  )
+}
+
+function notEnforceable(families: Knowledge['families']): string[] {
+  return Object.entries(families).flatMap(([family, { seen }]) => {
+    const rule = seen?.position.precededBy?.rule
+    if (rule === undefined) return []
+    return [
+      `${family}: what "-A INPUT ${rule}" accepts or drops never reaches our rules; it belongs to somebody else`,
+    ]
+  })
+}

@@ -1,0 +1,128 @@
+import { backoffMs } from '../backoff.ts'
+import { annotationPrefix, changedAnnotations, toAnnotations } from './annotations.ts'
+import type { Annotations } from './annotations.ts'
+import type { Status } from './status.ts'
+
+export type PublishEffects = {
+  /** Patches the own Node; `null` removes. */
+  readonly patch: (changes: Annotations) => Promise<void>
+  /** ms since the epoch */
+  readonly now: () => number
+  readonly timer: (ms: number, callback: () => void) => { cancel(): void }
+  readonly random: () => number
+  readonly onError: (error: unknown) => void
+}
+
+export type Publisher = {
+  /** Takes the newest status; writes what changed, as soon as the budget allows. */
+  publish(status: Status): void
+  /** What the Node carries according to the API server, so that it need not be written again. */
+  seen(annotations: Readonly<Record<string, string>>): void
+  /** Writes what is due at once, whatever the budget, and then stops. */
+  flush(): Promise<void>
+}
+
+/**
+ * `verified-at` alone is written no more often than this, and up to half of it later by chance: nodes that a change
+ * of rules has brought into step fall out of it again. Steady nodes write nothing else.
+ */
+export const verifiedEveryMs = 10 * 60_000
+
+/** So many writes may come at once; each is given back after a while. Hundreds of changes a minute cost no more. */
+export const writeBudget = { writes: 5, refillMs: 30_000 }
+
+/** How long the first write waits to hear what the Node carries already: a restart then writes nothing twice. */
+const introductionMs = 10_000
+
+/** A status is worth less than the server's breath: an outage of minutes is sat out. */
+const longestRetryMs = 120_000
+
+/** Keeps the annotations of the own Node at the newest status, within a budget of writes. */
+export function createPublisher({ patch, now, timer, random, onError }: PublishEffects): Publisher {
+  let published: Record<string, string | null> = {}
+  let verifiedDueAt = 0
+  let latest: Status | undefined
+  let writing: Promise<void> | undefined
+  let planned: { cancel(): void } | undefined
+  let failures = 0
+  let spent: number[] = []
+  let introduced = false
+
+  const due = (): Annotations => {
+    if (latest === undefined) return {}
+    const wanted = toAnnotations(latest)
+    return changedAnnotations(published, wanted, now() >= verifiedDueAt)
+  }
+  const waitMs = (): number => {
+    spent = spent.filter((at) => at > now() - writeBudget.refillMs * writeBudget.writes)
+    const oldest = spent[0]
+    if (spent.length < writeBudget.writes || oldest === undefined) return 0
+    return Math.max(0, oldest + writeBudget.refillMs * writeBudget.writes - now())
+  }
+  const write = async () => {
+    const changes = due()
+    if (Object.keys(changes).length === 0) return
+    spent.push(now())
+    try {
+      await patch(changes)
+      published = { ...published, ...changes }
+      if (`${annotationPrefix}verified-at` in changes) {
+        verifiedDueAt = now() + verifiedEveryMs * (1 + random() / 2)
+      }
+      failures = 0
+    } catch (error) {
+      failures += 1
+      onError(error)
+      plan(
+        backoffMs(failures, random(), { longestMs: longestRetryMs, retryAfterSeconds: retryAfterOf(error) }),
+      )
+    }
+  }
+  const plan = (ms: number) => {
+    planned?.cancel()
+    planned = timer(ms, () => {
+      planned = undefined
+      introduced = true
+      advance()
+    })
+  }
+  const advance = () => {
+    if (writing !== undefined || planned !== undefined || Object.keys(due()).length === 0) return
+    const wait = waitMs()
+    if (wait > 0) return plan(wait)
+    writing = write().finally(() => {
+      writing = undefined
+      advance()
+    })
+  }
+  return {
+    publish(status) {
+      latest = status
+      if (introduced) advance()
+      else if (planned === undefined) plan(introductionMs)
+    },
+    seen(annotations) {
+      if (!introduced) {
+        introduced = true
+        planned?.cancel()
+        planned = undefined
+        verifiedDueAt =
+          (Date.parse(annotations[`${annotationPrefix}verified-at`] ?? '') || 0) + verifiedEveryMs
+      }
+      const ours = Object.entries(annotations).filter(([key]) => key.startsWith(annotationPrefix))
+      if (writing === undefined) published = Object.fromEntries(ours)
+      advance()
+    },
+    async flush() {
+      planned?.cancel()
+      planned = { cancel: () => {} }
+      await writing
+      await write()
+    },
+  }
+}
+
+/** What the error of a server says of when to come back, if it does. */
+function retryAfterOf(error: unknown): number {
+  return error instanceof Error && 'retryAfterSeconds' in error ? Number(error.retryAfterSeconds ?? 0) : 0
+}

@@ -1,0 +1,56 @@
+import type { Backend } from '../netfilter/backend.ts'
+import type { Family } from '../ruleset/address.ts'
+
+/**
+ * - Enforcing: read back from the kernel, and as the rulesets say.
+ * - Invalid: the rulesets have errors; what was in force before them stays.
+ * - Degraded: something is not as it should be, or cannot be known; the message says what.
+ * - Off: no ruleset selects this node, so nothing of ours is in the kernel.
+ */
+export type State = 'Enforcing' | 'Invalid' | 'Degraded' | 'Off'
+
+/** What a node says of itself. Times are RFC 3339. */
+export type Status = {
+  readonly state: State
+  /** Short hash of the rulesets in force, read back from the kernel; `none` when there are none. */
+  readonly ruleset: string
+  /** One line a person can act on. */
+  readonly message: string
+  /** When the rules in the kernel were last written by this agent. */
+  readonly appliedAt?: string
+  /** When all that is in force was last read back and found as it should be. */
+  readonly verifiedAt?: string
+  readonly details: StatusDetails
+}
+
+export type StatusDetails = {
+  readonly backend?: Backend
+  readonly interfaces: { readonly external: readonly string[] }
+  readonly families: Readonly<Partial<Record<Family, FamilyStatus>>>
+  readonly drift: DriftStatus
+  readonly problems: readonly string[]
+  readonly warnings: readonly string[]
+  readonly notEnforceable: readonly string[]
+}
+
+export type FamilyStatus = {
+  /** `yes` and `no` were read from the kernel; `unknown` is why it could not be. */
+  readonly inForce: 'yes' | 'no' | 'unknown'
+  readonly ruleset: string
+  readonly rules: number
+  /** `first`: no rule that could decide a packet's fate stands before the jump. */
+  readonly position: 'first' | 'preceded' | 'absent'
+  readonly error?: string
+}
+
+/** Changes to our rules that came from outside. */
+export type DriftStatus = {
+  readonly count: number
+  readonly byKind: Readonly<Record<string, number>>
+  readonly last?: {
+    readonly at: string
+    readonly message: string
+    readonly healed: boolean
+    readonly by?: string
+  }
+}
