@@ -1,0 +1,112 @@
+import type { ApiClient } from './api-client.ts'
+import { ApiError, answerError } from './api-error.ts'
+import { backoffMs } from '../backoff.ts'
+import type { Clock } from './clock.ts'
+import { describe } from './send.ts'
+import type { ApiRequest } from './send.ts'
+import { parseEvent, parseList } from './wire.ts'
+
+/** A collection to follow, and what to do with what is seen of it. */
+export type Followed = {
+  readonly path: string
+  readonly query: Readonly<Record<string, string>>
+  readonly accept: { readonly list: string; readonly watch: string }
+  /** The whole collection: at the start, and whenever the thread was lost. */
+  readonly onList: (items: readonly unknown[]) => void
+  readonly onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown) => void
+  /** An attempt that came to nothing, once per change of kind; a watch that worked and was cut is none. */
+  readonly onError: (error: ApiError) => void
+}
+
+/**
+ * LIST, then WATCH from there, for ever. A watch that ends or is cut goes on from the last version seen;
+ * one that the server cannot resume (410) starts over with a LIST. Between any two attempts lies a wait
+ * with jitter, which grows while nothing works. Returns when `signal` aborts.
+ */
+export async function listAndWatch(client: ApiClient, followed: Followed, clock: Clock, signal: AbortSignal) {
+  let version: string | undefined
+  let failures = 0
+  let reported: string | undefined
+  while (!signal.aborted) {
+    const end = await listOrResume(client, followed, clock, version, signal)
+    if (signal.aborted) return
+    version = end.version
+    failures = end.healthy ? 0 : failures + 1
+    if (end.healthy) reported = undefined
+    else if (end.error !== undefined && end.error.kind !== reported) {
+      reported = end.error.kind
+      followed.onError(end.error)
+    }
+    const { retryAfterSeconds } = end.error ?? {}
+    await clock.wait(backoffMs(failures, clock.random(), { retryAfterSeconds }), signal)
+  }
+}
+
+/** How an attempt ended: where to go on from (nowhere: LIST), whether it was worth something, and why. */
+type End = { version: string | undefined; healthy: boolean; error?: ApiError }
+
+/** A watch that was cut after this long counts as healthy, though nothing happened in it. */
+const HEALTHY_AFTER_MS = 10_000
+
+async function listOrResume(
+  client: ApiClient,
+  followed: Followed,
+  clock: Clock,
+  from: string | undefined,
+  signal: AbortSignal,
+): Promise<End> {
+  let version = from
+  let heard = false
+  let started = clock.now()
+  const healthy = (error?: ApiError) =>
+    heard || (error?.failure !== 'timeout' && clock.now() - started >= HEALTHY_AFTER_MS)
+  try {
+    if (version === undefined) {
+      version = await list(client, followed, signal)
+      started = clock.now()
+    }
+    const request = watchRequest(followed, version, clock.random())
+    for await (const line of client.lines(request, signal)) {
+      const event = parseEvent(line, request)
+      if (event.type === 'ERROR')
+        throw answerError(describe(request), event.code, JSON.stringify(event.status))
+      heard = true
+      version = event.version
+      if (event.type !== 'BOOKMARK') followed.onEvent(event.type, event.object)
+    }
+    return { version: heard ? version : undefined, healthy: healthy() }
+  } catch (error) {
+    if (signal.aborted) return { version, healthy: true }
+    // Whatever is no ApiError is a bug, here or in a handler, and must not be retried in silence.
+    if (!(error instanceof ApiError)) throw error
+    if (error.status === 410) return { version: undefined, healthy: false }
+    return { version: trustworthy(error, heard) ? version : undefined, healthy: healthy(error), error }
+  }
+}
+
+/**
+ * A watch that says nothing, not even a bookmark, may wait for a version that never comes: etcd was
+ * restored from a backup and the server's counter lies behind ours. Only a LIST brings that to light.
+ */
+function trustworthy(error: ApiError, heard: boolean): boolean {
+  return heard || error.failure !== 'timeout'
+}
+
+async function list(client: ApiClient, followed: Followed, signal: AbortSignal): Promise<string> {
+  const { path, query, accept } = followed
+  const request: ApiRequest = { method: 'GET', verb: 'LIST', path, query, accept: accept.list }
+  const answer = parseList(await client.json(request, signal), request)
+  followed.onList(answer.items)
+  return answer.version
+}
+
+/** The server ends the watch after 5 to 10 minutes, so that watches spread over its replicas again. */
+function watchRequest({ path, query, accept }: Followed, version: string, random: number): ApiRequest {
+  const watch = {
+    watch: 'true',
+    allowWatchBookmarks: 'true',
+    resourceVersion: version,
+    timeoutSeconds: String(Math.round(300 * (1 + random))),
+  }
+  return { method: 'GET', verb: 'WATCH', path, query: { ...query, ...watch }, accept: accept.watch }
+}

@@ -1,0 +1,73 @@
+import * as z from 'zod'
+import { ApiError, shorten } from './api-error.ts'
+import { describe } from './send.ts'
+import type { ApiRequest } from './send.ts'
+
+/** What the agent wants to know of its Node. */
+export type NodeMeta = {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+  readonly resourceVersion: string
+}
+
+export type WatchEvent =
+  | { type: 'ADDED' | 'MODIFIED' | 'DELETED'; version: string; object: unknown }
+  | { type: 'BOOKMARK'; version: string }
+  | { type: 'ERROR'; code: number; status: unknown }
+
+/** Name, labels and annotations of an object of any kind. */
+export function parseNode(value: unknown, request: ApiRequest): NodeMeta {
+  const { metadata } = parse(namedObject, value, request)
+  return {
+    name: metadata.name,
+    labels: metadata.labels ?? {},
+    annotations: metadata.annotations ?? {},
+    resourceVersion: metadata.resourceVersion,
+  }
+}
+
+/** The items of a List, and the version to watch from. */
+export function parseList(value: unknown, request: ApiRequest): { items: unknown[]; version: string } {
+  const { metadata, items } = parse(listBody, value, request)
+  return { items: items ?? [], version: metadata.resourceVersion }
+}
+
+/** One line of a watch. */
+export function parseEvent(value: unknown, request: ApiRequest): WatchEvent {
+  const { type, object } = parse(watchLine, value, request)
+  if (type === 'ERROR') return { type, code: parse(statusCode, object, request).code ?? 500, status: object }
+  const version = parse(versioned, object, request).metadata.resourceVersion
+  return type === 'BOOKMARK' ? { type, version } : { type, version, object }
+}
+
+const versioned = z.object({ metadata: z.object({ resourceVersion: z.string() }) })
+
+const namedObject = z.object({
+  metadata: z.object({
+    name: z.string(),
+    resourceVersion: z.string(),
+    labels: z.record(z.string(), z.string()).nullish(),
+    annotations: z.record(z.string(), z.string()).nullish(),
+  }),
+})
+
+const listBody = z.object({ ...versioned.shape, items: z.array(z.unknown()).nullable() })
+
+const watchLine = z.object({
+  type: z.enum(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']),
+  object: z.unknown(),
+})
+
+const statusCode = z.object({ code: z.number().optional() })
+
+function parse<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  request: ApiRequest,
+): z.infer<Schema> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const why = `the answer is not what was asked for: ${shorten(z.prettifyError(result.error), 200)}`
+  throw new ApiError(describe(request), 'body', why, { cause: result.error })
+}
