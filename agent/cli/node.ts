@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises'
+import { createExec } from '../host/exec.ts'
+import type { Exec } from '../host/exec.ts'
+import { createLegacyTables, readFamilies, readNodeFacts } from '../host/network.ts'
+import { detectBackend } from '../netfilter/backend.ts'
+import type { Backend } from '../netfilter/backend.ts'
+import { parseProtocols } from '../netfilter/protocol-names.ts'
+import { createTables } from '../netfilter/tables.ts'
+import type { LegacyTables, Tables } from '../netfilter/tables.ts'
+import type { Effects } from '../reconcile.ts'
+
+/** The network of a node as the agent and the commands see it. */
+export type NodeNetwork = Pick<Effects, 'readFacts' | 'readFamilies' | 'detectBackend' | 'tables'> & {
+  readonly exec: Exec
+  readonly legacyTables: LegacyTables
+  /** Whether a process was started from here lately: what it changed is no change from outside. */
+  readonly isOwnProcess: (pid: number) => boolean
+}
+
+/** A pass starts a dozen processes, and what they did is told within milliseconds. */
+const rememberedProcesses = 64
+
+/** Opens the network namespace of a process; `backend` overrides what detection would find. */
+export async function openNetwork(targetPid: number, backend: Backend | 'auto'): Promise<NodeNetwork> {
+  const started: number[] = []
+  const exec = createExec(targetPid, {
+    onStart(pid) {
+      started.push(pid)
+      if (started.length > rememberedProcesses) started.shift()
+    },
+  })
+  const legacyTables = createLegacyTables(targetPid)
+  const tables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
+  return {
+    exec,
+    legacyTables,
+    tables,
+    isOwnProcess: (pid) => started.includes(pid),
+    readFacts: async () => readNodeFacts(exec),
+    readFamilies: async () => readFamilies(targetPid),
+    detectBackend: async (current) =>
+      backend === 'auto' ? detectBackend(exec, legacyTables, current) : backend,
+  }
+}
+
+/** The file iptables takes names from, if the image has it. */
+async function readProtocols(): Promise<string> {
+  return readFile('/etc/protocols', 'utf8').catch(() => '')
+}

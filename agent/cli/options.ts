@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto'
+import { hostname } from 'node:os'
+import { InvalidArgumentError, Option } from 'commander'
+import { validate as isCron } from 'node-cron'
+import type { Labels } from '../ruleset/select.ts'
+import { UsageError } from './usage-error.ts'
+
+/** An option that can also be given in the environment. */
+export function option(flags: string, variable: string, description: string): Option {
+  return new Option(flags, description).env(`NODE_FIREWALL_${variable}`)
+}
+
+/** A switch: `--flag`, or `true` in the environment. */
+export function flag(flags: string, variable: string, description: string): Option {
+  // commander takes any value of the environment, "false" included, for "given".
+  const value = process.env[`NODE_FIREWALL_${variable}`]
+  const switched = new Option(flags, description)
+  return value === undefined ? switched : switched.default(parseSwitch(variable, value))
+}
+
+export function rulesOption(): Option {
+  return option('--rules <dir>', 'RULES', 'folder of Ruleset files').default('/etc/node-firewall/rules')
+}
+
+export function targetPidOption(): Option {
+  return option('--target-pid <pid>', 'TARGET_PID', 'process whose network namespace is filtered')
+    .default(1)
+    .argParser((text) => {
+      if (!/^[1-9][0-9]{0,9}$/.test(text)) throw new InvalidArgumentError('expected the number of a process')
+      return Number(text)
+    })
+}
+
+export function nodeOption(): Option {
+  return option('--node <name>', 'NODE', 'name of the Node that this is')
+}
+
+export function standaloneOption(): Option {
+  return flag(
+    '--standalone',
+    'STANDALONE',
+    'no cluster: the labels are those of the host, the status goes to a file',
+  )
+}
+
+export function statusFileOption(): Option {
+  return option('--status-file <file>', 'STATUS_FILE', 'write the status to this file too')
+}
+
+export function backendOption(): Option {
+  return option('--backend <backend>', 'BACKEND', 'packet filter of the kernel to use')
+    .choices(['auto', 'nft', 'legacy'])
+    .default('auto')
+}
+
+export function cronOption(name: string, variable: string, description: string): Option {
+  return option(`--${name} <cron>`, variable, description).argParser((text) => {
+    if (!isCron(text)) throw new InvalidArgumentError('expected a cron expression, such as "*/30 * * * * *"')
+    return text
+  })
+}
+
+export function healthOption(): Option {
+  return option('--health-address <host:port>', 'HEALTH_ADDRESS', 'where probes are answered, or off')
+    .default({ host: '127.0.0.1', port: 10_268 }, '127.0.0.1:10268')
+    .argParser((text) => {
+      if (text === 'off') return text
+      const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? []
+      if (host === undefined || !(Number(port) <= 65_535))
+        throw new InvalidArgumentError('expected HOST:PORT or off')
+      return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
+    })
+}
+
+export function interfacesOption(): Option {
+  return new Option('--external <names>', 'what "external: auto" stands for, such as eth0,eth1').argParser(
+    (text) => text.split(','),
+  )
+}
+
+/** Each 30 s, at a second that follows from the node's name: thousands of nodes shall not act as one. */
+export function defaultVerifySchedule(node: string): string {
+  const second = hashOf(node) % 30
+  return `${second},${second + 30} * * * * *`
+}
+
+/** Each 10 minutes, at a minute and second that follow from the node's name. */
+export function defaultReapplySchedule(node: string): string {
+  const hash = hashOf(`reapply ${node}`)
+  const minutes = Array.from({ length: 6 }, (_, index) => (hash % 10) + index * 10)
+  return `${Math.floor(hash / 10) % 60} ${minutes.join(',')} * * * *`
+}
+
+/** The labels a kubelet would give this host, so that a nodeSelector can name it. */
+export function hostLabels(name: string = hostname()): Labels {
+  return { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': architecture() }
+}
+
+function hashOf(text: string): number {
+  return createHash('sha256').update(text).digest().readUInt32BE()
+}
+
+function architecture(): string {
+  return process.arch === 'x64' ? 'amd64' : process.arch
+}
+
+function parseSwitch(variable: string, value: string): boolean {
+  if (value === '' || value === 'false') return false
+  if (value === 'true') return true
+  throw new UsageError(`NODE_FIREWALL_${variable} is "${value}", expected true or false`)
+}

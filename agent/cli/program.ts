@@ -1,0 +1,156 @@
+import { hostname } from 'node:os'
+import { Command, CommanderError, Option } from 'commander'
+import packageJson from '../../package.json' with { type: 'json' }
+import { findAccess } from '../cluster/access.ts'
+import { connectOwnNode } from '../cluster/own-node.ts'
+import type { OwnNode } from '../cluster/own-node.ts'
+import { isExpected } from '../errors.ts'
+import { logLevels } from '../telemetry/log.ts'
+import { runAgent } from './agent.ts'
+import type { AgentOptions, ProcessSignals } from './agent.ts'
+import { clean } from './clean.ts'
+import { lint } from './lint.ts'
+import * as options from './options.ts'
+import { render } from './render.ts'
+import type { RenderOptions } from './render.ts'
+import { UsageError } from './usage-error.ts'
+import { verify } from './verify.ts'
+import type { VerifyOptions } from './verify.ts'
+
+const failureCode = 1
+const usageCode = 2
+const standaloneStatusFile = '/run/node-firewall/status.json'
+
+/** Runs the command line; returns the exit code, 2 for what it does not understand. */
+export async function runProgram(argv: readonly string[], signals: ProcessSignals): Promise<number> {
+  let code = 0
+  try {
+    const program = createProgram(signals, (result) => (code = result))
+    await program.parseAsync(argv)
+    return code
+  } catch (error) {
+    // commander has printed what it has to say
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageCode
+    if (!(error instanceof UsageError) && !isExpected(error)) throw error
+    console.error(`error: ${error.message}`)
+    return error instanceof UsageError ? usageCode : failureCode
+  }
+}
+
+function createProgram(signals: ProcessSignals, finish: (code: number) => void): Command {
+  const program = new Command('node-firewall')
+    .description('The host firewall of Kubernetes nodes: rules from a ConfigMap, verified in the kernel.')
+    .version(packageJson.version, '-V, --version', 'print the version')
+    .helpCommand('help [command]', 'explain a command')
+    .showHelpAfterError('(node-firewall help [command] explains)')
+    .exitOverride()
+
+  program
+    .command('agent')
+    .description('keep the rules of a folder in force on this node, until stopped; the rules stay then')
+    .addOption(options.rulesOption())
+    .addOption(options.targetPidOption())
+    .addOption(options.nodeOption())
+    .addOption(options.standaloneOption())
+    .addOption(options.statusFileOption())
+    .addOption(options.backendOption())
+    .addOption(
+      options.cronOption('verify-schedule', 'VERIFY_SCHEDULE', 'when to verify (default: each 30 s)'),
+    )
+    .addOption(
+      options.cronOption('reapply-schedule', 'REAPPLY_SCHEDULE', 'when to rewrite (default: each 10 min)'),
+    )
+    .addOption(options.healthOption())
+    .addOption(options.flag('--once', 'ONCE', 'one pass, then exit: 0 if the rules are in force, else 1'))
+    .addOption(options.flag('--dry-run', 'DRY_RUN', 'write nothing, only tell what differs'))
+    .addOption(
+      options
+        .option('--log-level <level>', 'LOG_LEVEL', 'least level to log')
+        .choices(logLevels)
+        .default('info'),
+    )
+    .action(async (flags: AgentFlags) => finish(await runAgent(agentOptions(flags), signals)))
+
+  program
+    .command('lint')
+    .description('check Ruleset files, or all in a folder; exit code 1 if there is any error')
+    .argument('<path...>')
+    .option('--json', 'print the problems as JSON', false)
+    .action(async (paths: string[], flags: { json: boolean }) => finish(await lint(paths, flags)))
+
+  program
+    .command('render')
+    .description('print what would be restored on a node')
+    .argument('<path...>')
+    .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
+    .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
+    .addOption(options.interfacesOption())
+    .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
+
+  program
+    .command('verify')
+    .description('compare the kernel with the rules of a folder; exit code 0 in sync, 3 drift, 4 unknown')
+    .addOption(options.rulesOption())
+    .addOption(options.targetPidOption())
+    .addOption(options.nodeOption())
+    .addOption(options.standaloneOption())
+    .addOption(options.backendOption())
+    .action(async (flags: NodeFlags & Omit<VerifyOptions, 'labels'>) => {
+      const node = nodeOf(flags)
+      const labels = async () => ('labels' in node ? node.labels : (await node.read(signals.stop)).labels)
+      finish(await verify({ ...flags, labels }))
+    })
+
+  program
+    .command('clean')
+    .description('remove all that is ours, on both backends and families, and show that it is gone')
+    .addOption(options.targetPidOption())
+    .addOption(options.nodeOption())
+    .addOption(options.statusFileOption())
+    .action(
+      async ({ targetPid, statusFile, node }: NodeFlags & { targetPid: number; statusFile?: string }) => {
+        const patch = node === undefined ? undefined : connect(node).patchAnnotations
+        finish(await clean({ targetPid, statusFile, patch }))
+      },
+    )
+
+  program
+    .command('version')
+    .description('print the version')
+    .action(() => console.log(packageJson.version))
+  return program
+}
+
+type NodeFlags = { readonly node?: string; readonly standalone?: boolean }
+
+type AgentFlags = NodeFlags &
+  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> &
+  Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
+    readonly healthAddress: NonNullable<AgentOptions['healthAddress']> | 'off'
+  }
+
+function agentOptions(flags: AgentFlags): AgentOptions {
+  const name = flags.node ?? hostname()
+  return {
+    ...flags,
+    verifySchedule: flags.verifySchedule ?? options.defaultVerifySchedule(name),
+    reapplySchedule: flags.reapplySchedule ?? options.defaultReapplySchedule(name),
+    statusFile: flags.statusFile ?? (flags.standalone === true ? standaloneStatusFile : undefined),
+    healthAddress: flags.healthAddress === 'off' ? undefined : flags.healthAddress,
+    once: flags.once ?? false,
+    dryRun: flags.dryRun ?? false,
+    node: nodeOf(flags),
+  }
+}
+
+function nodeOf({ node, standalone }: NodeFlags): AgentOptions['node'] {
+  if (standalone === true) return { labels: options.hostLabels(node) }
+  if (node !== undefined) return connect(node)
+  throw new UsageError(
+    'give --node NAME, the name of the Node that this is, or --standalone for a host in no cluster',
+  )
+}
+
+function connect(nodeName: string): OwnNode {
+  return connectOwnNode({ nodeName, getAccess: findAccess(process.env) })
+}

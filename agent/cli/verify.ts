@@ -1,0 +1,48 @@
+import { readRulesetFiles } from '../host/ruleset-files.ts'
+import type { Backend } from '../netfilter/backend.ts'
+import { noMemory, reconcile } from '../reconcile.ts'
+import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
+import { formatProblem } from '../ruleset/problem.ts'
+import type { Labels } from '../ruleset/select.ts'
+import { openNetwork } from './node.ts'
+
+export type VerifyOptions = {
+  readonly rules: string
+  readonly targetPid: number
+  readonly backend: Backend | 'auto'
+  readonly labels: () => Promise<Labels>
+}
+
+const inSync = 0
+const drifted = 3
+const unknown = 4
+
+/** Compares the kernel with the rulesets, changing nothing; returns the exit code: 0 in sync, 3 drift, 4 unknown. */
+export async function verify({ rules, targetPid, backend, labels }: VerifyOptions): Promise<number> {
+  const network = await openNetwork(targetPid, backend)
+  const known = await labels().catch(() => undefined)
+  const { memory, status } = await reconcile(noMemory, [{ reason: 'verify' }], {
+    ...network,
+    readSources: async () => readRulesetFiles(rules),
+    parse: parseRulesets,
+    labels: () => known,
+    dryRun: true,
+    now: () => new Date(),
+  })
+  const problems = memory.decision?.problems ?? []
+  for (const problem of problems) console.error(formatProblem(problem))
+  if (hasErrors(problems) || memory.decision?.wanted.kind === 'whatever is there') {
+    console.log(`unknown: ${status.message}`)
+    return unknown
+  }
+  const codes = Object.entries(memory.families).map(([family, { error, left }]) => {
+    if (error !== undefined) {
+      console.log(`${family}: unknown: ${error.message}`)
+      return unknown
+    }
+    if (left.length === 0) console.log(`${family}: in sync`)
+    for (const { message, lines } of left) console.log([`${family}: ${message}`, ...lines].join('\n  '))
+    return left.length === 0 ? inSync : drifted
+  })
+  return Math.max(...codes)
+}

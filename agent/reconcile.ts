@@ -1,0 +1,145 @@
+import { isExpected, messageOf } from './errors.ts'
+import type { Backend } from './netfilter/backend.ts'
+import { otherBackend } from './netfilter/backend.ts'
+import { clearBackend } from './netfilter/clear.ts'
+import { keepFamily } from './netfilter/keep-family.ts'
+import type { Tables } from './netfilter/tables.ts'
+import { decide } from './policy/decide.ts'
+import type { Wanted } from './policy/decide.ts'
+import type { NodeFacts } from './policy/policy.ts'
+import type { Family } from './ruleset/address.ts'
+import type { Parsed, SourceFile } from './ruleset/parse.ts'
+import type { Labels } from './ruleset/select.ts'
+import { deriveStatus } from './status/derive.ts'
+import type { FactsSeen, Knowledge } from './status/derive.ts'
+import { noDrift, recordDrift } from './status/drift.ts'
+import type { Status } from './status/status.ts'
+
+/** Why a pass runs. `by` names who caused it, where that is known. */
+export type Trigger = {
+  readonly reason: 'start' | 'files' | 'node' | 'drift' | 'verify' | 'reapply' | 'signal' | 'retry'
+  readonly by?: string
+}
+
+/** The effects a pass has, and the facts it cannot know by itself. */
+export type Effects = {
+  readSources(): Promise<readonly SourceFile[]>
+  parse(files: readonly SourceFile[]): Parsed
+  /** `undefined` while they could not be read. */
+  labels(): Labels | undefined
+  readFacts(): Promise<NodeFacts>
+  readFamilies(): Promise<readonly Family[]>
+  detectBackend(current: Backend | undefined): Promise<Backend>
+  readonly tables: Tables
+  /** Compare only: nothing is written to the kernel. */
+  readonly dryRun: boolean
+  now(): Date
+}
+
+/** What one pass leaves for the next. */
+export type Memory = Knowledge
+
+export const noMemory: Memory = { families: {}, otherRules: [], drift: noDrift }
+
+/**
+ * One pass: source, parse, select, resolve, compile, apply, verify, report. Whatever led to it, it does the
+ * same; what is in force already is not written again.
+ *
+ * @throws {CommandError} when not even the backend can be told
+ */
+export async function reconcile(
+  memory: Memory,
+  triggers: readonly Trigger[],
+  effects: Effects,
+): Promise<{ memory: Memory; status: Status }> {
+  const reasons = new Set(triggers.map(({ reason }) => reason))
+  const hurried = triggers.every(({ reason }) => reason === 'drift' || reason === 'files')
+  const readingFacts = hurried ? rememberFacts(memory, effects) : readFacts(memory, effects)
+  const [sources, facts] = await Promise.all([effects.readSources(), readingFacts])
+  const parsed = effects.parse(sources)
+  const decision = decide(memory.decision, { parsed, labels: effects.labels(), facts: facts.value })
+
+  const thorough = memory.backend === undefined || reasons.has('verify') || reasons.has('reapply')
+  const backend = thorough ? await effects.detectBackend(memory.backend) : memory.backend
+  const now = effects.now()
+  const how = { backend, rewrite: reasons.has('reapply'), now: now.getTime() }
+  const families = await keepFamilies(memory, decision.wanted, how, effects)
+  const otherRules = thorough ? await clearOther(families, otherBackend(backend), effects) : memory.otherRules
+
+  const outcomes = Object.values(families)
+  const next: Memory = {
+    decision,
+    facts,
+    backend,
+    families,
+    otherRules,
+    drift: recordDrift(memory.drift, families, {
+      at: now.toISOString(),
+      by: triggers.find(({ by }) => by)?.by,
+    }),
+    appliedAt: outcomes.some(({ wrote }) => wrote) ? now.toISOString() : memory.appliedAt,
+    verifiedAt: outcomes.every(({ seen }) => seen?.asWanted) ? now.toISOString() : memory.verifiedAt,
+  }
+  return { memory: next, status: deriveStatus(next) }
+}
+
+type How = { readonly backend: Backend; readonly rewrite: boolean; readonly now: number }
+
+/** IPv4 and IPv6 side by side; neither waits for, or fails with, the other. */
+async function keepFamilies(
+  memory: Memory,
+  wanted: Wanted,
+  how: How,
+  effects: Effects,
+): Promise<Memory['families']> {
+  const { tables, dryRun } = effects
+  const kept = (await effects.readFamilies()).map(async (family) => {
+    // What was seen in another backend says nothing of this one.
+    const last = how.backend === memory.backend ? memory.families[family] : undefined
+    return [family, await keepFamily(last, { ...how, tables, dryRun, wanted, family })] as const
+  })
+  return Object.fromEntries(await Promise.all(kept))
+}
+
+/** What changed is not the interfaces: to ask for those first would only delay what is urgent. */
+async function rememberFacts(memory: Memory, effects: Effects): Promise<FactsSeen> {
+  return memory.facts ?? readFacts(memory, effects)
+}
+
+/** Interfaces as they are now; where the default route is gone for a while, those that held it stand in. */
+async function readFacts(memory: Memory, effects: Effects): Promise<FactsSeen> {
+  const last = memory.facts?.value
+  try {
+    const facts = await effects.readFacts()
+    if (facts.external.length > 0 || last === undefined || last.external.length === 0) {
+      return { value: facts, warnings: [] }
+    }
+    const warning = `no interface holds a default route now; ${last.external.join(', ')} did before and is still used`
+    return { value: { ...facts, external: last.external }, warnings: [warning] }
+  } catch (error) {
+    if (!isExpected(error)) throw error
+    return { value: last, warnings: [`the interfaces cannot be read: ${messageOf(error)}`] }
+  }
+}
+
+/**
+ * Nodes change their backend in upgrades: once all is in force in the one, nothing of ours stays in the other,
+ * where nobody would see it. Rules of others there are worth knowing of, since both apply.
+ */
+async function clearOther(
+  families: Memory['families'],
+  backend: Backend,
+  { tables, dryRun }: Effects,
+): Promise<readonly string[]> {
+  if (dryRun || !Object.values(families).every(({ seen }) => seen?.asWanted)) return []
+  try {
+    const cleared = await clearBackend(tables, backend)
+    const foreign = cleared.filter(({ foreignRules }) => foreignRules > 0)
+    return foreign.map(({ family, foreignRules }) => {
+      return `iptables-${backend} holds ${foreignRules} rules for ${family} too, and both backends apply`
+    })
+  } catch (error) {
+    if (!isExpected(error)) throw error
+    return [`the other backend, iptables-${backend}, cannot be read: ${messageOf(error)}`]
+  }
+}
