@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openTables, rulesetOf } from '../kernel/enforce.ts'
+import { createMount, startAgent } from '../sandbox/agent.ts'
+import type { AgentProcess } from '../sandbox/agent.ts'
+import { startHost } from '../sandbox/host.ts'
+import type { Host } from '../sandbox/host.ts'
+import { startApiServer } from './api-server.ts'
+import type { ApiServer } from './api-server.ts'
+
+const external = { interfaces: { external: ['eth0'] } }
+const web = rulesetOf({
+  ...external,
+  nodeSelector: { matchLabels: { pool: 'web' } },
+  defaults: { ingress: 'drop' },
+})
+const everywhere = rulesetOf({ ...external, defaults: { ingress: 'reject' } })
+
+describe('the agent in a cluster', () => {
+  let host: Host
+  let server: ApiServer
+  let mount: Awaited<ReturnType<typeof createMount>>
+  let agent: AgentProcess | undefined
+
+  beforeEach(async () => {
+    host = await startHost()
+    server = await startApiServer()
+    server.createNode('test-node', { pool: 'web' }, { 'example.org/owner': 'infra' })
+    mount = await createMount({ 'worker.yaml': web })
+  })
+  afterEach(async () => {
+    await agent?.stop()
+    await mount.remove()
+    await server.close()
+    await host.close()
+  })
+
+  async function start(...args: string[]): Promise<AgentProcess> {
+    agent = await startAgent(host, { rules: mount.folder, args, kubeconfig: server.kubeconfigFile })
+    return agent
+  }
+
+  function annotations(): Record<string, string> {
+    const { metadata } = server.getNode('test-node') as { metadata: { annotations?: Record<string, string> } }
+    return metadata.annotations ?? {}
+  }
+  const state = () => annotations()['node-firewall.io/state']
+  const writes = () => server.requests.filter(({ verb }) => verb === 'patch').length
+
+  async function chain(): Promise<string[] | undefined> {
+    const table = await (await openTables(host)).read('nft', 'ipv4')
+    return table.get('node-firewall')?.rules.map(({ text }) => text)
+  }
+
+  test('chooses rulesets by the labels of its Node, and reports on it', async () => {
+    const { pid } = await start()
+    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    expect(pid).toBeGreaterThan(0)
+    const found = annotations()
+    expect(Object.keys(found).toSorted()).toEqual([
+      'example.org/owner',
+      'node-firewall.io/applied-at',
+      'node-firewall.io/message',
+      'node-firewall.io/ruleset',
+      'node-firewall.io/state',
+      'node-firewall.io/status',
+      'node-firewall.io/verified-at',
+    ])
+    expect(await chain()).toContain(`-m comment --comment "ruleset ${found['node-firewall.io/ruleset']}"`)
+    expect(JSON.parse(found['node-firewall.io/status'] ?? '')).toMatchObject({
+      backend: 'nft',
+      families: { ipv4: { inForce: 'yes', position: 'first' }, ipv6: { inForce: 'yes', position: 'first' } },
+      drift: { count: 0 },
+    })
+  })
+
+  test('follows the labels of its Node', async () => {
+    await start()
+    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    server.changeNode('test-node', { labels: { pool: 'db' } })
+    await expect.poll(state, { timeout: 10_000 }).toBe('Off')
+    expect(await chain()).toBeUndefined()
+    server.changeNode('test-node', { labels: { pool: 'web' } })
+    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+  })
+
+  test('reports errors of a ruleset with file and line, and what stays in force', async () => {
+    await start()
+    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    const before = annotations()
+    await mount.write({ 'worker.yaml': web.replace('drop', 'deny') })
+    await expect.poll(state, { timeout: 10_000 }).toBe('Invalid')
+    expect(annotations()['node-firewall.io/message']).toMatch(
+      /worker\.yaml:1:\d+: spec\.defaults\.ingress: found "deny", expected accept, drop or reject; in force: .* of before/,
+    )
+    expect(annotations()['node-firewall.io/ruleset']).toBe(before['node-firewall.io/ruleset'])
+  })
+
+  test('without the API server: rules for every node are enforced at once, others wait for the labels', async () => {
+    server.faults.refuseConnections()
+    const { next } = await start()
+    const waiting = await next((line) => line['state'] === 'Degraded')
+    expect(waiting.msg).toContain('the labels of this node are not known')
+    expect(await chain()).toBeUndefined()
+    await mount.write({ 'worker.yaml': everywhere })
+    await next((line) => line['state'] === 'Enforcing')
+    await server.faults.acceptConnections()
+    await expect.poll(state, { timeout: 20_000 }).toBe('Enforcing')
+  })
+
+  test('puts its annotations back when somebody removes or changes them', async () => {
+    await start()
+    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    server.changeNode('test-node', {
+      annotations: { 'node-firewall.io/state': 'Off', 'node-firewall.io/message': null },
+    })
+    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    expect(annotations()['node-firewall.io/message']).toContain('verified')
+    expect(annotations()['example.org/owner']).toBe('infra')
+  })
+
+  test('writes nothing to the Node when it starts again and nothing has changed', async () => {
+    const first = await start()
+    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await first.stop()
+    const before = writes()
+    const second = await start('--verify-schedule', '* * * * * *')
+    for (let passes = 0; passes < 2; passes += 1) {
+      await second.next(({ reasons }) => String(reasons).includes('verify'))
+    }
+    await second.stop()
+    // The first pass has verified anew, and says so once: nothing else.
+    expect(writes() - before).toBeLessThanOrEqual(1)
+  })
+
+  test('an API server that answers with errors is tried again, and the rules stay', async () => {
+    server.faults.answerNext(3, { status: 500 })
+    await start()
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
+    expect(await chain()).toBeDefined()
+  })
+})

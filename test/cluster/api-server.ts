@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto'
+import type { Identity, Rule } from './api-server/access-control.ts'
+import { createCredentialFiles } from './api-server/credentials.ts'
+import { createFaultQueue } from './api-server/faults.ts'
+import type { Fault } from './api-server/faults.ts'
+import { createFront } from './api-server/front.ts'
+import type { Logged } from './api-server/front.ts'
+import { patchObject } from './api-server/patch.ts'
+import { NODES } from './api-server/resources.ts'
+import { createStore } from './api-server/store.ts'
+import type { Store, Stored } from './api-server/store.ts'
+
+/**
+ * A small API server over TLS on loopback, which behaves as a real one does in what the agent relies on.
+ *
+ * It keeps Nodes, ConfigMaps, EndpointSlices, Leases and Events. It does not know: managedFields, apply and
+ * JSON patches, PUT, defaults and validation of anything but annotations, list directives of strategic
+ * merge patches, lists of an older version.
+ */
+export type ApiServer = {
+  readonly url: string
+  readonly host: string
+  readonly port: number
+  readonly caFile: string
+  readonly kubeconfigFile: string
+  readonly serviceAccountDir: string
+  readonly store: Store
+  /** Every request, in order. */
+  readonly requests: Logged[]
+  readonly faults: Faults
+  readonly createNode: (
+    name: string,
+    labels?: Record<string, string>,
+    annotations?: Record<string, string>,
+  ) => Stored
+  readonly getNode: (name: string) => Stored
+  /** Changes labels or annotations of a Node from the outside; null removes. */
+  readonly changeNode: (name: string, change: { labels?: Changes; annotations?: Changes }) => void
+  readonly deleteNode: (name: string) => void
+  readonly openWatches: () => number
+  readonly sendBookmarks: () => void
+  readonly createToken: (identity: Identity) => string
+  /** The kubelet writes a new token; the old one is good no longer. */
+  readonly rotateToken: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+type Changes = Readonly<Record<string, string | null>>
+
+export type Faults = {
+  /** The next requests get this answer, whoever asks. */
+  readonly answerNext: (times: number, fault: Fault) => void
+  readonly refuseConnections: () => void
+  readonly acceptConnections: () => Promise<void>
+  /** All open watches end in order, as after their `timeoutSeconds`. */
+  readonly endWatches: () => void
+  /** The connections of all open watches end without the last chunk. */
+  readonly cutWatches: () => void
+  /** Nothing gets through, on old connections and new ones, until `speak`. */
+  readonly goSilent: () => void
+  readonly speak: () => void
+  /** Forgets all changes so far: watches from before are 410 Expired. */
+  readonly compact: () => void
+  /** Refuses connections, cuts those that are open, and forgets; comes back with `acceptConnections`. */
+  readonly stop: () => void
+}
+
+export type ApiServerOptions = {
+  readonly host?: '127.0.0.1' | '::1'
+  readonly rules?: readonly Rule[]
+  readonly futureWaitMs?: number
+  readonly bookmarkEveryMs?: number
+}
+
+export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
+  const { host = '127.0.0.1', rules = AGENT_RULES, futureWaitMs = 3000, bookmarkEveryMs = 60_000 } = options
+  const files = await createCredentialFiles()
+  const store = createStore()
+  const tokens = new Map<string, Identity>()
+  const queue = createFaultQueue()
+  const world = { store, tokens, futureWaitMs, bookmarkEveryMs }
+  const front = createFront({ world, faults: queue, host, key: files.key, certificate: files.certificate })
+  const port = await front.listen()
+  const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`
+
+  const createToken = (identity: Identity) => {
+    const token = `token-${randomUUID()}`
+    tokens.set(token, identity)
+    return token
+  }
+  let agentToken = ''
+  const giveToken = async () => {
+    tokens.delete(agentToken)
+    agentToken = createToken({ user: 'system:serviceaccount:node-firewall:node-firewall', rules })
+    await files.writeToken(agentToken)
+    await files.writeKubeconfig(url, agentToken)
+  }
+  await giveToken()
+
+  const getNode = (name: string) => {
+    const node = store.get(NODES, undefined, name)
+    if (node === undefined) throw new Error(`the test asks for a Node that is not there: ${name}`)
+    return node
+  }
+
+  return {
+    url,
+    host,
+    port,
+    store,
+    requests: front.requests,
+    createToken,
+    getNode,
+    rotateToken: giveToken,
+    caFile: files.caFile,
+    kubeconfigFile: files.kubeconfigFile,
+    serviceAccountDir: files.serviceAccountDir,
+    faults: {
+      answerNext: (times, fault) => queue.answerNext(times, fault),
+      refuseConnections: () => front.refuse(),
+      acceptConnections: async () => void (await front.listen()),
+      endWatches() {
+        for (const watch of front.watches.values()) watch.end()
+      },
+      cutWatches: () => front.cutWatches(),
+      goSilent: () => front.silence.begin(),
+      speak: () => front.silence.end(),
+      compact: () => store.compact(),
+      stop() {
+        front.refuse()
+        front.cutWatches()
+        store.compact()
+      },
+    },
+    createNode: (name, labels = {}, annotations = {}) =>
+      store.create(NODES, { metadata: { name, labels, annotations }, spec: {}, status: {} }),
+    changeNode(name, change) {
+      const patch = JSON.stringify({ metadata: change })
+      store.replace(NODES, patchObject(NODES, getNode(name), 'application/merge-patch+json', patch))
+    },
+    deleteNode: (name) => void store.remove(NODES, getNode(name)),
+    openWatches: () => front.watches.size,
+    sendBookmarks() {
+      for (const watch of front.watches.values()) watch.sendBookmark()
+    },
+    async close() {
+      await front.close()
+      await files.remove()
+    },
+  }
+}
+
+/** What the agent's ClusterRole allows. */
+const AGENT_RULES: readonly Rule[] = [{ verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] }]

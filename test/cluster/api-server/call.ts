@@ -1,0 +1,42 @@
+import type { Identity, Verb } from './access-control.ts'
+import type { Target } from './resources.ts'
+import type { Store } from './store.ts'
+import type { OpenWatch, Sink } from './watch.ts'
+
+export type Call = {
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: string
+}
+
+export type Reply =
+  | { code: number; body: unknown; headers?: Readonly<Record<string, string>> }
+  | { code: number; text: string; headers?: Readonly<Record<string, string>> }
+  | { code: number; stream: (sink: Sink) => OpenWatch }
+
+export type World = {
+  readonly store: Store
+  readonly tokens: ReadonlyMap<string, Identity>
+  /** How long a GET or LIST waits for a version that lies in the future: 3 s in a real server. */
+  readonly futureWaitMs: number
+  readonly bookmarkEveryMs: number
+}
+
+/** `?watch=true` on the path of one object is an ordinary GET. */
+export function verbOf({ method, query }: Call, { name }: Target): Verb | undefined {
+  if (name === undefined) {
+    if (method === 'POST') return 'create'
+    if (method === 'GET') return ['true', '1'].includes(query.get('watch') ?? '') ? 'watch' : 'list'
+    return undefined
+  }
+  if (method === 'GET') return 'get'
+  if (method === 'PATCH') return 'patch'
+  return method === 'DELETE' ? 'delete' : undefined
+}
+
+export function header(call: Call, name: string): string | undefined {
+  const value = call.headers[name]
+  return Array.isArray(value) ? value.join(', ') : value
+}

@@ -1,0 +1,53 @@
+import { Refusal, failure } from './statuses.ts'
+import type { Reply } from './call.ts'
+
+/** An answer that the server gives in place of its own. */
+export type Fault =
+  | { readonly status: number; readonly retryAfterSeconds?: number; readonly verb?: string }
+  /** The head promises a whole body, and the connection ends in the middle of it. */
+  | { readonly body: 'half'; readonly verb?: string }
+  /** 200, and a page that somebody in between has made. */
+  | { readonly body: 'html'; readonly verb?: string }
+
+export type FaultQueue = {
+  /** The next requests get this answer, those of one verb if it names one. */
+  answerNext(times: number, fault: Fault): void
+  take(verb: string): Fault | undefined
+}
+
+export function createFaultQueue(): FaultQueue {
+  const waiting: Fault[] = []
+  return {
+    answerNext(times, fault) {
+      for (let left = times; left > 0; left -= 1) waiting.push(fault)
+    },
+    take(verb) {
+      const at = waiting.findIndex((fault) => fault.verb === undefined || fault.verb === verb)
+      return at === -1 ? undefined : waiting.splice(at, 1)[0]
+    },
+  }
+}
+
+/** The words that a real server has for a status. */
+export function replyOf({
+  status,
+  retryAfterSeconds,
+}: {
+  status: number
+  retryAfterSeconds?: number
+}): Reply {
+  const headers = retryAfterSeconds === undefined ? {} : { 'Retry-After': String(retryAfterSeconds) }
+  // The filter that protects the server from too much work does not speak JSON.
+  if (status === 429) return { code: 429, text: 'Too many requests, please try again later.\n', headers }
+  const [reason, message] = WORDS[status] ?? [undefined, 'an error on the server']
+  const refusal = new Refusal(failure(status, reason, message), headers)
+  return { code: status, body: refusal.status, headers }
+}
+
+const WORDS: Readonly<Record<number, [string, string]>> = {
+  401: ['Unauthorized', 'Unauthorized'],
+  403: ['Forbidden', 'nodes is forbidden: denied for a while'],
+  409: ['Conflict', 'Operation cannot be fulfilled: the object has been modified'],
+  500: ['InternalError', 'Internal error occurred: etcdserver: request timed out'],
+  503: ['ServiceUnavailable', 'the server is currently unable to handle the request'],
+}

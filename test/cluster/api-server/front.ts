@@ -1,0 +1,142 @@
+import { once } from 'node:events'
+import { createServer } from 'node:https'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { replyOf } from './faults.ts'
+import type { FaultQueue } from './faults.ts'
+import { parseTarget } from './resources.ts'
+import { verbOf } from './call.ts'
+import type { Call, Reply, World } from './call.ts'
+import { route } from './routes.ts'
+import { breakOff, commonHeaders, send } from './send-reply.ts'
+import { createSilence } from './silence.ts'
+import type { Silence } from './silence.ts'
+import type { OpenWatch } from './watch.ts'
+
+/** A request as it came, and the status of its answer once there is one. */
+export type Logged = {
+  readonly verb: string
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: Call['headers']
+  readonly body: string
+  /** The client's port: one per connection. */
+  readonly clientPort: number | undefined
+  status: number | undefined
+}
+
+/** The server's HTTP side: connections that can be refused, cut and silenced. */
+export type Front = {
+  readonly requests: Logged[]
+  readonly silence: Silence
+  /** The watches that are open, by their connection. */
+  readonly watches: Map<Socket, OpenWatch>
+  listen(): Promise<number>
+  /** New connections are refused; open ones stay. */
+  refuse(): void
+  cutWatches(): void
+  close(): Promise<void>
+}
+
+export type FrontOptions = {
+  readonly world: World
+  readonly faults: FaultQueue
+  readonly host: string
+  readonly key: Buffer
+  readonly certificate: Buffer
+}
+
+export function createFront({ world, faults, host, key, certificate }: FrontOptions): Front {
+  const requests: Logged[] = []
+  const watches = new Map<Socket, OpenWatch>()
+  const sockets = new Set<Socket>()
+  const silence = createSilence()
+  let port = 0
+
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const call = await readCall(request)
+    const verb = nameOf(call)
+    const logged: Logged = { ...call, verb, clientPort: request.socket.remotePort, status: undefined }
+    requests.push(logged)
+    await silence.over()
+    if (response.destroyed) return
+    const fault = faults.take(verb)
+    if (fault !== undefined && 'body' in fault) {
+      logged.status = 200
+      if (fault.body === 'half') breakOff(response)
+      else send(response, { code: 200, text: '<html>Please log in</html>\n' })
+      return
+    }
+    const reply = fault === undefined ? await route(world, call) : replyOf(fault)
+    logged.status = reply.code
+    if ('stream' in reply) openStream(response, reply)
+    else send(response, reply)
+  }
+
+  const openStream = (response: ServerResponse, reply: Extract<Reply, { stream: unknown }>) => {
+    response.writeHead(reply.code, { ...commonHeaders(), 'Content-Type': 'application/json' })
+    response.flushHeaders()
+    const { socket } = response
+    if (socket === null) return
+    const sink = {
+      write: (line: string) => silence.pass(() => response.write(line)),
+      end: () => silence.pass(() => response.end()),
+    }
+    const watch = reply.stream(sink)
+    if (response.writableEnded) return
+    watches.set(socket, watch)
+    response.on('close', () => {
+      watch.close()
+      watches.delete(socket)
+    })
+  }
+
+  const server = createServer({ key, cert: certificate }, (request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      // A client that has gone is none of our business; all else is a bug, and shows as a 500.
+      if (!request.destroyed)
+        send(response, { code: 500, text: `bug in the test server: ${String(error)}\n` })
+    })
+  })
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+
+  return {
+    requests,
+    silence,
+    watches,
+    async listen() {
+      server.listen(port, host)
+      await once(server, 'listening')
+      const address = server.address()
+      port = typeof address === 'object' && address !== null ? address.port : port
+      return port
+    },
+    refuse: () => void server.close(),
+    cutWatches() {
+      for (const socket of watches.keys()) socket.destroy()
+    },
+    async close() {
+      const closed = server.listening ? once(server, 'close') : undefined
+      server.close()
+      for (const watch of watches.values()) watch.close()
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
+
+async function readCall(request: IncomingMessage): Promise<Call> {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'https://localhost')
+  let body = ''
+  for await (const chunk of request.setEncoding('utf8') as AsyncIterable<string>) body += chunk
+  return { method: request.method ?? '', path: pathname, query: searchParams, headers: request.headers, body }
+}
+
+function nameOf(call: Call): string {
+  const target = parseTarget(call.path)
+  return (target && verbOf(call, target)) ?? call.method
+}

@@ -1,0 +1,113 @@
+/** A kind of object that the server keeps. */
+export type Resource = {
+  readonly group: string
+  readonly version: string
+  readonly plural: string
+  readonly kind: string
+  readonly namespaced: boolean
+  /** The required fields, as a bookmark shows them: with nothing in them. */
+  readonly zero: Readonly<Record<string, unknown>>
+}
+
+/** Where a path leads to: `/apis/GROUP/VERSION/namespaces/NAMESPACE/PLURAL/NAME/SUBRESOURCE`. */
+export type Target = {
+  readonly group: string
+  readonly version: string
+  readonly plural: string
+  readonly namespace: string | undefined
+  readonly name: string | undefined
+  readonly subresource: string | undefined
+}
+
+export function parseTarget(path: string): Target | undefined {
+  const match = TARGET.exec(path)?.groups
+  if (match === undefined) return undefined
+  const { group, version, namespace, plural, name, subresource } = match
+  if (version === undefined || plural === undefined) return undefined
+  return {
+    group: group ?? '',
+    version,
+    plural,
+    namespace: decode(namespace),
+    name: decode(name),
+    subresource,
+  }
+}
+
+const TARGET = new RegExp(
+  '^/(?:api|apis/(?<group>[^/]+))/(?<version>v[0-9a-z]+)' +
+    '(?:/namespaces/(?<namespace>[^/]+))?/(?<plural>[^/]+)(?:/(?<name>[^/]+))?(?:/(?<subresource>.+))?$',
+)
+
+function decode(part: string | undefined): string | undefined {
+  return part === undefined ? undefined : decodeURIComponent(part)
+}
+
+/** `endpointslices.discovery.k8s.io`, `nodes`: the name that messages and RBAC use. */
+export function qualifiedName({ group, plural }: { group: string; plural: string }): string {
+  return group === '' ? plural : `${plural}.${group}`
+}
+
+export function apiVersion({ group, version }: { group: string; version: string }): string {
+  return group === '' ? version : `${group}/${version}`
+}
+
+export function findResource(target: Target): Resource | undefined {
+  return RESOURCES.find((resource) => sameGroup(resource, target) && resource.plural === target.plural)
+}
+
+export function hasGroup(target: Target): boolean {
+  return RESOURCES.some((resource) => sameGroup(resource, target))
+}
+
+function sameGroup(resource: Resource, target: Target): boolean {
+  return resource.group === target.group && resource.version === target.version
+}
+
+export const NODES: Resource = {
+  group: '',
+  version: 'v1',
+  plural: 'nodes',
+  kind: 'Node',
+  namespaced: false,
+  zero: {
+    spec: {},
+    status: {
+      daemonEndpoints: { kubeletEndpoint: { Port: 0 } },
+      nodeInfo: {
+        machineID: '',
+        systemUUID: '',
+        bootID: '',
+        kernelVersion: '',
+        osImage: '',
+        containerRuntimeVersion: '',
+        kubeletVersion: '',
+        kubeProxyVersion: '',
+        operatingSystem: '',
+        architecture: '',
+      },
+    },
+  },
+}
+
+const CORE = { group: '', version: 'v1', namespaced: true }
+
+const RESOURCES: readonly Resource[] = [
+  NODES,
+  { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} },
+  {
+    ...CORE,
+    group: 'discovery.k8s.io',
+    plural: 'endpointslices',
+    kind: 'EndpointSlice',
+    zero: { addressType: '', endpoints: null, ports: null },
+  },
+  { ...CORE, group: 'coordination.k8s.io', plural: 'leases', kind: 'Lease', zero: { spec: {} } },
+  {
+    ...CORE,
+    group: 'events.k8s.io',
+    plural: 'events',
+    kind: 'Event',
+    zero: { eventTime: null, regarding: {} },
+  },
+]

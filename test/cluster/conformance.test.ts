@@ -1,0 +1,30 @@
+import { describe } from 'vitest'
+import { accessConforms } from './conformance/access.ts'
+import { patchesConform } from './conformance/patches.ts'
+import { readsConform } from './conformance/reads.ts'
+import { startReal } from './conformance/real.ts'
+import { openSuite } from './conformance/suite.ts'
+import type { Suite } from './conformance/suite.ts'
+import { startFake } from './conformance/target.ts'
+import { watchesConform } from './conformance/watches.ts'
+
+const binaries = process.env['KUBEBUILDER_ASSETS']
+if (binaries === undefined) {
+  console.warn('SKIPPED: conformance with a real kube-apiserver: KUBEBUILDER_ASSETS is not set')
+}
+
+describe('the fake API server', () => {
+  conforms(openSuite(startFake))
+})
+
+describe.skipIf(binaries === undefined)('a real kube-apiserver (KUBEBUILDER_ASSETS)', () => {
+  conforms(openSuite(() => startReal(binaries ?? '')))
+})
+
+/** What the fake and a real API server have in common. Each row makes Nodes of its own. */
+function conforms(suite: Suite): void {
+  readsConform(suite)
+  patchesConform(suite)
+  accessConforms(suite)
+  watchesConform(suite)
+}

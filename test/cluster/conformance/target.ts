@@ -1,0 +1,47 @@
+import { startApiServer } from '../api-server.ts'
+import type { Rule } from '../api-server/access-control.ts'
+import { createHttp } from './http-client.ts'
+import type { Http } from './http-client.ts'
+
+/** A server that the conformance suite runs against. */
+export type ConformanceTarget = {
+  readonly http: Http
+  readonly tokens: Record<'admin' | 'agent' | 'narrow' | 'nobody', string>
+  /** Makes versions from before too old; absent where that cannot be brought about. */
+  compact?(): void
+  stop(): Promise<void>
+}
+
+export const USERS = {
+  admin: 'admin',
+  agent: 'system:serviceaccount:node-firewall:node-firewall',
+  narrow: 'system:serviceaccount:node-firewall:narrow',
+  nobody: 'system:serviceaccount:node-firewall:nobody',
+} as const
+
+/** May see and patch Nodes: what the agent needs. */
+const AGENT: Rule = { verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] }
+
+/** May see one ConfigMap, by name. */
+const NARROW: Rule = {
+  verbs: ['get', 'list', 'watch'],
+  resources: ['configmaps'],
+  namespace: 'default',
+  names: ['rulesets'],
+}
+
+export async function startFake(): Promise<ConformanceTarget> {
+  const server = await startApiServer({ futureWaitMs: 1 })
+  const token = (user: string, rules: Rule[]) => server.createToken({ user, rules })
+  return {
+    http: createHttp(server.url, server.caFile),
+    tokens: {
+      admin: token(USERS.admin, [{ verbs: ['*'], resources: ['*'] }]),
+      agent: token(USERS.agent, [AGENT]),
+      narrow: token(USERS.narrow, [NARROW]),
+      nobody: token(USERS.nobody, []),
+    },
+    compact: () => server.faults.compact(),
+    stop: () => server.close(),
+  }
+}

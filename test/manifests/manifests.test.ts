@@ -1,0 +1,144 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import packageJson from '../../package.json' with { type: 'json' }
+import { hasKubectl, kustomize } from './kustomize.ts'
+import { type Manifest, only } from './manifest.ts'
+import { findProblems } from './schema.ts'
+
+const folders = ['manifests/base', 'manifests/overlays/lke', 'manifests/overlays/kind']
+
+describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
+  let manifests: Manifest[]
+
+  beforeAll(async () => {
+    manifests = await kustomize(folder)
+  })
+
+  const daemonSet = () => only(manifests, 'DaemonSet').spec
+  const pod = () => daemonSet()?.template.spec
+  const container = () => {
+    const containers = pod()?.containers ?? []
+    expect(containers).toHaveLength(1)
+    return containers[0]
+  }
+
+  it('fits the schemas of Kubernetes, with no unknown field', () => {
+    const problems = manifests.map((manifest) => [manifest.kind, ...findProblems(manifest)])
+    expect(problems).toEqual(manifests.map(({ kind }) => [kind]))
+  })
+
+  it('puts everything into its own namespace, which admits privileged pods', () => {
+    const namespace = only(manifests, 'Namespace').metadata
+    expect(namespace?.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'privileged' })
+    const clusterWide = new Set(['Namespace', 'ClusterRole', 'ClusterRoleBinding'])
+    const found = manifests.map(({ kind, metadata }) => [kind, metadata?.namespace])
+    expect(found).toEqual(
+      manifests.map(({ kind }) => [kind, clusterWide.has(kind) ? undefined : namespace?.name]),
+    )
+  })
+
+  it('selects the pods it makes', () => {
+    const selector = daemonSet()?.selector.matchLabels
+    expect(Object.keys(selector ?? {})).not.toEqual([])
+    expect(daemonSet()?.template.metadata?.labels).toMatchObject(selector ?? {})
+  })
+
+  it('runs on the network and with the processes of every Linux node, whatever its taints', () => {
+    expect(pod()).toMatchObject({
+      hostNetwork: true,
+      hostPID: true,
+      tolerations: [{ operator: 'Exists' }],
+      nodeSelector: { 'kubernetes.io/os': 'linux' },
+      priorityClassName: 'system-node-critical',
+    })
+    expect(pod()?.affinity).toBeUndefined()
+  })
+
+  it('admits pods of the priority class where that takes a quota', () => {
+    expect(only(manifests, 'ResourceQuota').spec?.scopeSelector?.matchExpressions).toEqual([
+      { scopeName: 'PriorityClass', operator: 'In', values: [pod()?.priorityClassName] },
+    ])
+  })
+
+  it('runs the agent with a read-only root file system, bounded memory and unbounded CPU', () => {
+    expect(container()).toMatchObject({
+      args: ['agent'],
+      securityContext: { privileged: true, readOnlyRootFilesystem: true },
+    })
+    expect(container()?.resources?.limits).toEqual({ memory: '384Mi' })
+  })
+
+  it('tells the agent its node and where the rules are', () => {
+    expect(container()?.env).toEqual([
+      { name: 'NODE_FIREWALL_NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+      { name: 'NODE_FIREWALL_RULES', value: '/etc/node-firewall/rules' },
+    ])
+  })
+
+  it('mounts the ConfigMap as a directory under the name it has, and starts without it', () => {
+    const { name } = only(manifests, 'ConfigMap').metadata ?? {}
+    expect(name).toBe('node-firewall-rules')
+    const volume = pod()?.volumes?.find(({ configMap }) => configMap !== undefined)
+    expect(volume?.configMap).toEqual({ name, optional: true })
+    const mounts = container()?.volumeMounts ?? []
+    expect(mounts).toContainEqual({
+      name: volume?.name,
+      mountPath: '/etc/node-firewall/rules',
+      readOnly: true,
+    })
+    for (const mount of mounts) expect(mount).not.toHaveProperty('subPath')
+  })
+
+  it('shares the xtables lock with the node, also where the file is not there yet', () => {
+    expect(container()?.volumeMounts).toContainEqual({ name: 'xtables-lock', mountPath: '/run/xtables.lock' })
+    expect(pod()?.volumes).toContainEqual({
+      name: 'xtables-lock',
+      hostPath: { path: '/run/xtables.lock', type: 'FileOrCreate' },
+    })
+  })
+
+  it('probes on loopback', () => {
+    const { startupProbe, livenessProbe, readinessProbe } = container() ?? {}
+    const loopback = { host: '127.0.0.1', port: 10_268 }
+    expect(startupProbe?.httpGet).toEqual({ ...loopback, path: '/healthz' })
+    expect(livenessProbe?.httpGet).toEqual({ ...loopback, path: '/healthz' })
+    expect(readinessProbe?.httpGet).toEqual({ ...loopback, path: '/readyz' })
+  })
+
+  it('binds its ServiceAccount to its ClusterRole', () => {
+    const { name, namespace } = only(manifests, 'ServiceAccount').metadata ?? {}
+    const binding = only(manifests, 'ClusterRoleBinding')
+    expect(pod()?.serviceAccountName).toBe(name)
+    expect(binding.subjects).toEqual([{ kind: 'ServiceAccount', name, namespace }])
+    expect(binding.roleRef).toMatchObject({
+      kind: 'ClusterRole',
+      name: only(manifests, 'ClusterRole').metadata?.name,
+    })
+  })
+
+  it('may read and patch Nodes and nothing else', () => {
+    expect(only(manifests, 'ClusterRole').rules).toEqual([
+      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
+    ])
+  })
+
+  it('gives the token to the agent alone', () => {
+    expect(only(manifests, 'ServiceAccount').automountServiceAccountToken).toBe(false)
+    expect(pod()?.automountServiceAccountToken).toBe(true)
+  })
+
+  it('names an image with a fixed tag', () => {
+    const tag = folder.endsWith('kind') ? 'dev' : packageJson.version
+    expect(container()).toMatchObject({
+      image: `ghcr.io/node-firewall/node-firewall:${tag}`,
+      imagePullPolicy: 'IfNotPresent',
+    })
+  })
+
+  it('holds rulesets only', () => {
+    for (const [key, text] of Object.entries(only(manifests, 'ConfigMap').data ?? {})) {
+      expect(key).toMatch(/\.yaml$/)
+      expect(parse(text)).toMatchObject({ apiVersion: 'node-firewall.io/v1', kind: 'Ruleset' })
+    }
+  })
+})

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { createDriftReader } from '../../agent/netfilter/drift-events.ts'
+
+function culprits(lines: readonly string[], own: readonly number[] = []): string[] {
+  const read = createDriftReader((pid) => own.includes(pid))
+  return lines.flatMap((line) => read(line) ?? [])
+}
+
+// as nft 1.0.6 prints them
+const flush = [
+  'delete rule ip filter node-firewall handle 5',
+  '# new generation 7 by process 11054 (iptables-nft)',
+]
+
+test.each([
+  ['a flush of our chain', flush],
+  [
+    'a deleted jump',
+    ['delete rule ip filter INPUT handle 19', '# new generation 8 by process 11054 (iptables-nft)'],
+  ],
+  [
+    'a new policy',
+    [
+      'add chain ip6 filter INPUT { type filter hook input priority filter; policy drop; }',
+      '# new generation 8 by process 11054 (iptables-nft)',
+    ],
+  ],
+  ['a deleted table', ['delete table ip filter', '# new generation 12 by process 11054 (iptables-nft)']],
+  ['among much else', ['add rule ip nat KUBE-SVC counter', ...flush]],
+])('%s is told with its culprit', (_, lines) => {
+  expect(culprits(lines)).toEqual(['iptables-nft (pid 11054)'])
+})
+
+test.each([
+  [
+    'a change of other chains',
+    ['add rule ip filter KUBE-FORWARD counter', '# new generation 3 by process 1 (x)'],
+  ],
+  [
+    'a chain whose name begins like ours',
+    ['add rule ip filter node-firewall-x counter', '# new generation 3 by process 1 (x)'],
+  ],
+  ['a change of other tables', ['add rule ip nat INPUT counter', '# new generation 3 by process 1 (x)']],
+  ['half a commit', flush.slice(0, 1)],
+])('%s is none of ours', (_, lines) => {
+  expect(culprits(lines)).toEqual([])
+})
+
+test('what this agent did itself is no drift, and hides nobody else', () => {
+  const others = flush.map((line) => line.replace('11054', '7'))
+  expect(culprits([...flush, ...others], [11_054])).toEqual(['iptables-nft (pid 7)'])
+})

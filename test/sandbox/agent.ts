@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setImmediate } from 'node:timers/promises'
+import type { Host } from './host.ts'
+
+/** A line of the agent's log. */
+export type LogLine = { readonly level: string; readonly msg: string; readonly [key: string]: unknown }
+
+/** The real agent, as a process of its own, on a host of a sandbox. */
+export type AgentProcess = {
+  readonly pid: number
+  readonly log: readonly LogLine[]
+  /** The first line from here on that fits; lines up to it are not looked at again. */
+  next(fits: (line: LogLine) => boolean): Promise<LogLine>
+  /** The status file: annotations as a Node would carry them. */
+  status(): Promise<Record<string, string>>
+  signal(signal: 'SIGHUP' | 'SIGTERM' | 'SIGKILL'): void
+  /** Ends it with SIGTERM; resolves to its exit code. */
+  stop(): Promise<number | null>
+}
+
+export type AgentSetting = {
+  readonly rules: string
+  readonly args?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  /** File that says where the API server is; without it the agent stands alone. */
+  readonly kubeconfig?: string
+}
+
+const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
+
+export async function startAgent(host: Host, setting: AgentSetting): Promise<AgentProcess> {
+  const { rules, args = [], env = {}, kubeconfig } = setting
+  const folder = await mkdtemp(join(tmpdir(), 'node-firewall-agent-'))
+  const statusFile = join(folder, 'status.json')
+  const fixed = ['--node', 'test-node', '--health-address', 'off', '--log-level', 'debug']
+  const cluster = kubeconfig === undefined ? ['--standalone'] : []
+  const own = ['--rules', rules, '--target-pid', String(host.pid), '--status-file', statusFile]
+  const child = spawn(process.execPath, [main, 'agent', ...fixed, ...cluster, ...own, ...args], {
+    env: { ...process.env, KUBECONFIG: kubeconfig, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const log: LogLine[] = []
+  let cursor = 0
+  let wake = () => {}
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    log.push(JSON.parse(line) as LogLine)
+    wake()
+  })
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve)).then(async (code) => {
+    wake()
+    await rm(folder, { recursive: true, force: true })
+    return code
+  })
+  if (child.pid === undefined) throw new Error('the agent could not be started')
+  return {
+    pid: child.pid,
+    log,
+    async next(fits) {
+      for (;;) {
+        while (cursor < log.length) {
+          const line = log[cursor]
+          cursor += 1
+          if (line !== undefined && fits(line)) return line
+        }
+        if (child.exitCode !== null) throw new Error(`the agent ended with ${child.exitCode}`)
+        await new Promise<void>((resolve) => (wake = resolve))
+      }
+    },
+    async status() {
+      // It is written after the line in the log.
+      while (!existsSync(statusFile) && child.exitCode === null) await setImmediate()
+      return JSON.parse(await readFile(statusFile, 'utf8')) as Record<string, string>
+    },
+    signal: (signal) => void child.kill(signal),
+    async stop() {
+      child.kill('SIGTERM')
+      return ended
+    },
+  }
+}
+
+/** A folder that changes as a mounted ConfigMap does: all files at once, by one rename of `..data`. */
+export async function createMount(files: Readonly<Record<string, string>>) {
+  const folder = await mkdtemp(join(tmpdir(), 'node-firewall-rules-'))
+  let version = 0
+  const write = async (contents: Readonly<Record<string, string | Uint8Array>>) => {
+    version += 1
+    const data = `..2026_01_01.${version}`
+    await mkdir(join(folder, data))
+    for (const [name, text] of Object.entries(contents)) {
+      await writeFile(join(folder, data, name), text)
+      await symlink(join('..data', name), join(folder, name)).catch(() => {}) // it is there since the last version
+    }
+    await symlink(data, join(folder, '..data_tmp'))
+    await rename(join(folder, '..data_tmp'), join(folder, '..data'))
+    await rm(join(folder, `..2026_01_01.${version - 1}`), { recursive: true, force: true })
+  }
+  await write(files)
+  return { folder, write, remove: async () => rm(folder, { recursive: true, force: true }) }
+}

@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+import { readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { createExec } from '../../agent/host/exec.ts'
+import type { Exec } from '../../agent/host/exec.ts'
+import type { Outcome, Probe, Request, StreamCount } from './protocol.ts'
+
+/** A machine of the sandbox: a network namespace, and a process in it that holds it open. */
+export type Host = {
+  readonly pid: number
+  /** Runs a program on it; rejects when it fails. */
+  readonly exec: Exec
+  listen(protocol: 'tcp' | 'udp', port: number): Promise<void>
+  probe(probe: Omit<Probe, 'silenceMs'> & { readonly silenceMs?: number }): Promise<Outcome>
+  /** How many connections or datagrams have come in on a port. */
+  received(port: number): Promise<number>
+  /** Sends datagrams until stopped. */
+  stream(address: string, port: number, mode: 'blast' | 'echo'): Promise<{ stop(): Promise<StreamCount> }>
+  close(): Promise<void>
+}
+
+/** How long a client waits before it takes no answer for a drop: answers in a sandbox take well under 1 ms. */
+const silenceMs = 300
+
+/** Starts a host that is connected to nothing yet. It ends with this process at the latest. */
+export async function startHost(): Promise<Host> {
+  const endpoint = join(import.meta.dirname, 'endpoint.ts')
+  const child = spawn('unshare', ['--net', '--', process.execPath, endpoint], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+    // Ctrl-C is for the process that made the sandbox, which then ends its hosts.
+    detached: true,
+  })
+  child.stdin.on('error', () => {}) // it has ended, which `ended` tells
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  let lastId = 0
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { id, value, error } = JSON.parse(line) as { id: number; value?: unknown; error?: string }
+    const { resolve, reject } = waiting.get(id) ?? {}
+    waiting.delete(id)
+    if (error === undefined) resolve?.(value)
+    else reject?.(new Error(error))
+  })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const ask = async <T>(request: Request): Promise<T> => {
+    lastId += 1
+    const id = lastId
+    child.stdin.write(`${JSON.stringify({ id, request })}\n`)
+    return new Promise<T>((resolve, reject) => {
+      waiting.set(id, { resolve, reject })
+      void ended.then(() => reject(new Error('the host of the sandbox has ended')))
+    })
+  }
+  const { pid } = child
+  if (pid === undefined) throw new Error('starting a host: unshare(1) could not be started')
+  // The first answer says that unshare has done its work and the namespace is the host's own.
+  await ask({ kind: 'received', port: 0 })
+  if ((await readlink(`/proc/${pid}/ns/net`)) === (await readlink('/proc/self/ns/net'))) {
+    throw new Error('starting a host: it is in the namespace of this machine')
+  }
+  return {
+    pid,
+    exec: createExec(pid),
+    listen: async (protocol, port) => ask({ kind: 'listen', protocol, port }),
+    probe: async (probe) => ask({ kind: 'probe', silenceMs, ...probe }),
+    received: async (port) => ask({ kind: 'received', port }),
+    async stream(address, port, mode) {
+      const name = `${address} ${port} ${mode}`
+      await ask({ kind: 'stream', name, address, port, mode })
+      return { stop: async () => ask<StreamCount>({ kind: 'stop', name }) }
+    },
+    async close() {
+      child.stdin.end()
+      await ended
+    },
+  }
+}

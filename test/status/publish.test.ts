@@ -1,0 +1,152 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import type { Annotations } from '../../agent/status/annotations.ts'
+import { createPublisher, verifiedEveryMs, writeBudget } from '../../agent/status/publish.ts'
+import type { Status } from '../../agent/status/status.ts'
+
+function setUp({ introduced = true } = {}) {
+  let now = 1_000_000
+  let failures: unknown[] = []
+  const patches: Annotations[] = []
+  const errors: unknown[] = []
+  let timers: { at: number; fire: () => void }[] = []
+  const publisher = createPublisher({
+    patch: async (changes) => {
+      const failure = failures.shift()
+      if (failure !== undefined) throw failure as Error
+      patches.push(changes)
+    },
+    now: () => now,
+    timer: (ms, fire) => {
+      const timer = { at: now + ms, fire }
+      timers.push(timer)
+      return { cancel: () => void (timers = timers.filter((other) => other !== timer)) }
+    },
+    random: () => 1,
+    onError: (error) => errors.push(error),
+  })
+  if (introduced) publisher.seen({})
+  return {
+    publisher,
+    patches,
+    errors,
+    failWith: (...next: unknown[]) => (failures = next),
+    /** Lets time pass, with all that falls due in it. */
+    async pass(ms: number) {
+      const end = now + ms
+      for (;;) {
+        await setImmediate()
+        const next = timers.toSorted((a, b) => a.at - b.at)[0]
+        if (next === undefined || next.at > end) break
+        now = next.at
+        timers = timers.filter((other) => other !== next)
+        next.fire()
+      }
+      now = end
+    },
+    statusAt: (message: string): Status => ({
+      state: 'Enforcing',
+      ruleset: 'abc',
+      message,
+      verifiedAt: new Date(now).toISOString(),
+      details: {
+        interfaces: { external: [] },
+        families: {},
+        drift: { count: 0, byKind: {} },
+        problems: [],
+        warnings: [],
+        notEnforceable: [],
+      },
+    }),
+  }
+}
+
+test('a steady node writes once, and then only verified-at, each 10 to 15 minutes', async () => {
+  const { publisher, patches, pass, statusAt } = setUp()
+  const hours = 2
+  for (let seconds = 0; seconds < hours * 3600; seconds += 30) {
+    publisher.publish(statusAt('fine'))
+    await pass(30_000)
+  }
+  expect(Object.keys(patches[0] ?? {})).toHaveLength(5)
+  expect(patches.slice(1).map((patch) => Object.keys(patch))).toEqual(
+    Array.from({ length: (hours * 3_600_000) / (verifiedEveryMs * 1.5) - 1 }, () => [
+      'node-firewall.io/verified-at',
+    ]),
+  )
+})
+
+test('only what changed is written', async () => {
+  const { publisher, patches, pass, statusAt } = setUp()
+  publisher.publish(statusAt('one'))
+  await pass(1)
+  publisher.publish(statusAt('two'))
+  await pass(1)
+  expect(patches.at(-1)).toEqual({
+    'node-firewall.io/message': 'two',
+    'node-firewall.io/verified-at': expect.any(String),
+  })
+})
+
+test('hundreds of changes cost no more than the budget, and the newest one is written in the end', async () => {
+  const { publisher, patches, pass, statusAt } = setUp()
+  for (let change = 0; change < 600; change += 1) {
+    publisher.publish(statusAt(`change ${change}`))
+    await pass(1000)
+  }
+  const windows = 600_000 / (writeBudget.writes * writeBudget.refillMs)
+  expect(patches.length).toBeLessThanOrEqual(writeBudget.writes * (windows + 1))
+  await pass(writeBudget.writes * writeBudget.refillMs)
+  expect(patches.at(-1)).toMatchObject({ 'node-firewall.io/message': 'change 599' })
+})
+
+test('a failed write is tried again, later each time, and not before the server asks', async () => {
+  const { publisher, patches, errors, failWith, pass, statusAt } = setUp()
+  failWith(new Error('no connection'), Object.assign(new Error('429'), { retryAfterSeconds: 60 }))
+  publisher.publish(statusAt('fine'))
+  await pass(2_000)
+  expect(errors).toHaveLength(2)
+  await pass(59_000)
+  expect(patches).toEqual([])
+  await pass(10_000)
+  expect(patches).toHaveLength(1)
+})
+
+test('what the Node carries already is not written again, what somebody changed is', async () => {
+  const { publisher, patches, pass, statusAt } = setUp()
+  publisher.publish(statusAt('fine'))
+  await pass(1)
+  const carried = patches[0] as Record<string, string>
+  publisher.seen({ ...carried, 'example.org/owner': 'infra' })
+  await pass(1)
+  expect(patches).toHaveLength(1)
+  publisher.seen({ ...carried, 'node-firewall.io/state': 'Off' })
+  await pass(1)
+  expect(patches[1]).toEqual({ 'node-firewall.io/state': 'Enforcing' })
+})
+
+test('flush writes what is left, whatever the budget', async () => {
+  const { publisher, patches, pass, statusAt } = setUp()
+  for (let change = 0; change <= writeBudget.writes; change += 1) {
+    publisher.publish(statusAt(`change ${change}`))
+    await pass(1)
+  }
+  expect(patches).toHaveLength(writeBudget.writes)
+  await publisher.flush()
+  expect(patches.at(-1)).toMatchObject({ 'node-firewall.io/message': `change ${writeBudget.writes}` })
+})
+
+test('the first write waits for what the Node carries already, but not for ever', async () => {
+  const { publisher, patches, pass, statusAt } = setUp({ introduced: false })
+  publisher.publish(statusAt('fine'))
+  await pass(9_000)
+  expect(patches).toEqual([])
+  await pass(2_000)
+  expect(patches).toHaveLength(1)
+
+  const restarted = setUp({ introduced: false })
+  restarted.publisher.publish(statusAt('fine'))
+  restarted.publisher.seen(patches[0] as Record<string, string>)
+  await restarted.pass(20_000)
+  expect(restarted.patches).toEqual([])
+})
