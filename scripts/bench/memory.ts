@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+import { atMost } from './row.ts'
+import type { Row } from './row.ts'
+import { namedRules } from './rulesets.ts'
+import { formatNumber } from './statistics.ts'
+import { withAgent } from './with-agent.ts'
+import type { Workshop } from './workshop.ts'
+
+/** As many verify passes as ten minutes have. */
+const verifyPasses = 20
+const edits = 6
+
+/**
+ * Memory of the agent after as many verify passes as ten minutes have on a node (one each 10 s here, since V8 gives
+ * memory back only to a process that rests in between), and after edits on top of that.
+ */
+export async function measureMemory(workshop: Workshop): Promise<Row[]> {
+  const small = await measureRules(workshop, 12)
+  const large = await measureRules(workshop, 1_000)
+  return [
+    atMost('memory resident, 12 rules', small.passes.rss, 90, 'MB', `${verifyPasses} verify passes`),
+    atMost('memory anonymous, 12 rules', small.passes.anonymous, 45, 'MB', `${verifyPasses} verify passes`),
+    { what: `memory, 12 rules, after ${edits} edits`, measured: describe(small.edits) },
+    { what: 'memory, 1,000 rules', measured: describe(large.passes) },
+    { what: `memory, 1,000 rules, after ${edits} edits`, measured: describe(large.edits) },
+  ]
+}
+
+function describe({ rss, anonymous }: Memory): string {
+  return `${formatNumber(rss)} MB, ${formatNumber(anonymous)} MB of it anonymous`
+}
+
+type Memory = { readonly rss: number; readonly anonymous: number }
+
+async function measureRules(workshop: Workshop, rules: number): Promise<{ passes: Memory; edits: Memory }> {
+  const options = {
+    backend: 'nft',
+    text: namedRules(rules, false),
+    verifySchedule: '*/10 * * * * *',
+  } as const
+  return withAgent(workshop, options, async ({ agent, map }) => {
+    const atFirst = agent.passes()
+    while (agent.passes() < atFirst + verifyPasses) await pause(500)
+    const passes = await readMemory(agent.pid)
+    console.log(`  ${rules} rules: ${describe(passes)} after ${verifyPasses} verify passes`)
+    for (let edit = 0; edit < edits; edit += 1) {
+      const before = agent.passes()
+      await map.edit(namedRules(rules, edit % 2 === 0))
+      while (agent.passes() === before) await pause(100)
+    }
+    return { passes, edits: await readMemory(agent.pid) }
+  })
+}
+
+/** In MB of 10^6 bytes; resident counts the pages of the Node.js binary too, which all its processes share. */
+async function readMemory(pid: number): Promise<Memory> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
+  const read = (key: string) => (Number(new RegExp(`^${key}: +(\\d+) kB$`, 'm').exec(text)?.[1]) * 1024) / 1e6
+  return { rss: read('Rss'), anonymous: read('Anonymous') }
+}
