@@ -1,7 +1,9 @@
 import * as z from 'zod'
-import { parseCidr } from './address.ts'
-import { builtInSets } from './built-in-sets.ts'
+import { families, parseCidr } from './address.ts'
+import { reservedSetNames } from './built-in-sets.ts'
+import { parseIcmpType } from './icmp-types.ts'
 import { extensionHeaders, protocolNames } from './protocol.ts'
+import { parseRate } from './rate.ts'
 
 /*
  * The Ruleset document as people write it. Each `error` completes the sentence "found X, expected ...", each
@@ -15,6 +17,8 @@ const interfaceName = /^([A-Za-z0-9_.@:-]{1,15}|[A-Za-z0-9_.@:-]{1,14}\+)$/
 const labelName = /^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)$/
 const labelKey = new RegExp(`^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?${labelName.source.slice(1)}`)
 const labelValue = new RegExp(`^$|${labelName.source}`)
+const dataFileName = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$/
+const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/
 const portRange = /^([1-9][0-9]{0,4})(-([1-9][0-9]{0,4}))?$/
 const highestPort = 65_535
 
@@ -27,6 +31,11 @@ export function isSetName(text: string): boolean {
 export function portEnds(port: number | string): [first: number, last: number] {
   const [first, last] = String(port).split('-').map(Number)
   return [first ?? Number.NaN, last ?? first ?? Number.NaN]
+}
+
+/** Whether a file of a mounted ConfigMap is a Ruleset; all others are data. */
+export function isRulesetName(name: string): boolean {
+  return /\.ya?ml$/.test(name)
 }
 
 /** A list that may not be empty: an empty one would either match nobody or, worse, be taken for "any". */
@@ -111,11 +120,65 @@ const interfaceList = listOf(
 
 const action = z.enum(['accept', 'drop', 'reject'], { error: 'accept, drop or reject' })
 
+const yesOrNo = z.boolean({ error: 'true or false' })
+
+const icmpType = z
+  .union([z.string(), z.int()], { error: 'an ICMP type by name or number, such as echo-request or "3/4"' })
+  .check((context) => {
+    const { value } = context
+    const works = families.some((family) => {
+      try {
+        return Boolean(parseIcmpType(value, family))
+      } catch {
+        return false
+      }
+    })
+    if (works) return
+    const message = 'no ICMP type of either family is called so'
+    context.issues.push({ code: 'custom', input: value, message })
+  })
+
+const scope = {
+  per: z.enum(['source', 'rule'], { error: 'source or rule' }).optional(),
+  ipv4Prefix: z
+    .int({ error: 'a prefix length from 1 to 32' })
+    .min(1, { error: 'a prefix length from 1 to 32' })
+    .max(32, { error: 'a prefix length from 1 to 32' })
+    .optional(),
+  ipv6Prefix: z
+    .int({ error: 'a prefix length from 1 to 128' })
+    .min(1, { error: 'a prefix length from 1 to 128' })
+    .max(128, { error: 'a prefix length from 1 to 128' })
+    .optional(),
+}
+
+const burstExpected = { error: 'a whole number from 1 to 10000' }
+const maxExpected = { error: 'a whole number from 1 to 1000000' }
+
+const limit = z.strictObject(
+  {
+    rate: z
+      .string({ error: 'a rate in quotes, such as "200/second"' })
+      .check(explained((text) => void parseRate(text))),
+    burst: z.int(burstExpected).min(1, burstExpected).max(10_000, burstExpected).optional(),
+    ...scope,
+  },
+  { error: 'a map with rate, burst and per' },
+)
+
+const connections = z.strictObject(
+  { max: z.int(maxExpected).min(1, maxExpected).max(1_000_000, maxExpected), ...scope },
+  { error: 'a map with max and per' },
+)
+
 export const ruleSchema = z.strictObject(
   {
     name: z.string({ error: 'a name' }).regex(ruleName, {
       error: 'at most 63 of the characters A-Z a-z 0-9 space . _ -, with a letter or digit at both ends',
     }),
+    description: z.string({ error: 'a text' }).optional(),
+    direction: z.enum(['ingress', 'egress'], { error: 'ingress or egress' }).optional(),
+    endpoint: z.enum(['node', 'pods'], { error: 'node or pods' }).optional(),
     action,
     protocol: z
       .union([protocol, listOf(protocol, 'protocols')], { error: 'a protocol or a list of protocols' })
@@ -124,6 +187,18 @@ export const ruleSchema = z.strictObject(
     from: listOf(addressOrSet, 'addresses or sets').optional(),
     to: listOf(addressOrSet, 'addresses or sets').optional(),
     interfaces: interfaceList.optional(),
+    icmpTypes: listOf(icmpType, 'ICMP types').optional(),
+    limit: limit.optional(),
+    connections: connections.optional(),
+    log: yesOrNo.optional(),
+    audit: yesOrNo.optional(),
+    expiresAt: z
+      .string({ error: 'a time in quotes, such as "2030-01-31T18:00:00Z"' })
+      .regex(timestamp, { error: 'a time with its zone (RFC 3339), such as "2030-01-31T18:00:00Z"' })
+      .refine((text) => !timestamp.test(text) || !Number.isNaN(Date.parse(text)), {
+        error: 'no such time exists',
+      })
+      .optional(),
   },
   { error: 'a rule: a map with name and action' },
 )
@@ -164,10 +239,24 @@ const setsSchema = z.record(
   z
     .string()
     .regex(setName, { error: 'the name of a set: a letter, then letters, digits, "_" or "-", at most 40' })
-    .refine((name) => !Object.hasOwn(builtInSets, name), {
+    .refine((name) => !reservedSetNames.has(name), {
       error: 'a set of this name is built in; choose another',
     }),
-  z.array(address, { error: 'a list of addresses and CIDRs' }),
+  z.union(
+    [
+      z.array(address, { error: 'a list of addresses and CIDRs' }),
+      z.strictObject(
+        {
+          file: z
+            .string({ error: 'the name of a data file' })
+            .regex(dataFileName, { error: 'the name of a data file beside this one, without folders' })
+            .refine((name) => !isRulesetName(name), { error: 'a Ruleset is no list of addresses' }),
+        },
+        { error: 'a map with file' },
+      ),
+    ],
+    { error: 'a list of addresses and CIDRs, or { file: NAME }' },
+  ),
   { error: 'a map of named address lists' },
 )
 
@@ -204,8 +293,18 @@ export const rulesetSchema = z
               { error: 'a map with external' },
             )
             .optional(),
+          mode: z.enum(['enforce', 'audit'], { error: 'enforce or audit' }).optional(),
+          established: z.enum(['cut', 'keep'], { error: 'cut or keep' }).optional(),
           defaults: z
-            .strictObject({ ingress: action.optional() }, { error: 'a map with ingress' })
+            .strictObject(
+              {
+                ingress: action.optional(),
+                egress: action.optional(),
+                podIngress: action.optional(),
+                podEgress: action.optional(),
+              },
+              { error: 'a map with ingress, egress, podIngress, podEgress' },
+            )
             .optional(),
           sets: setsSchema.optional(),
           rules: z.array(ruleSchema, { error: 'a list of rules' }).optional(),
@@ -220,4 +319,5 @@ export const rulesetSchema = z
 export type RulesetDocument = z.infer<typeof rulesetSchema>
 export type RuleDocument = z.infer<typeof ruleSchema>
 export type LabelSelector = z.infer<typeof labelSelector>
+export type SetDocument = NonNullable<RulesetDocument['spec']['sets']>[string]
 export type Action = z.infer<typeof action>
