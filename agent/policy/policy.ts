@@ -2,7 +2,7 @@ import type { Cidr } from '../ruleset/address.ts'
 import type { ClusterSet } from '../ruleset/built-in-sets.ts'
 import type { Protocol } from '../ruleset/protocol.ts'
 import type { ConnectionLimit, Flow, IcmpTypes, PortRange, RateLimit } from '../ruleset/ruleset.ts'
-import type { Action } from '../ruleset/schema.ts'
+import type { Action } from '../ruleset/fields.ts'
 
 /** What one node enforces: every rule in the order of evaluation, free of names that still need looking up. */
 export type Policy = {

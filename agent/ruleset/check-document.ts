@@ -4,7 +4,7 @@ import { builtInSets, reservedSetNames } from './built-in-sets.ts'
 import { checkRule } from './check-rule.ts'
 import type { KnownSets } from './check-rule.ts'
 import type { Issue } from './explain-issue.ts'
-import { ruleSchema } from './schema.ts'
+import { ruleSchema } from './rule-schema.ts'
 import type { RulesetDocument } from './schema.ts'
 import { checkSelector } from './select.ts'
 

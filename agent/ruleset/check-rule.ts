@@ -6,8 +6,8 @@ import { parseIcmpType } from './icmp-types.ts'
 import { nearest } from './problem.ts'
 import { hasPorts, protocolNames } from './protocol.ts'
 import type { Protocol } from './protocol.ts'
-import { isSetName } from './schema.ts'
-import type { RuleDocument } from './schema.ts'
+import { isSetName } from './fields.ts'
+import type { RuleDocument } from './rule-schema.ts'
 
 /** Families each set has addresses of; an empty set counts as both, since it may be filled later. */
 export type KnownSets = ReadonlyMap<string, readonly Family[]>

@@ -1,7 +1,8 @@
 import type { Cidr } from './address.ts'
 import type { Position } from './problem.ts'
 import type { Protocol } from './protocol.ts'
-import type { Action, LabelSelector } from './schema.ts'
+import type { Action } from './fields.ts'
+import type { LabelSelector } from './schema.ts'
 
 /**
  * The ways a connection can go past this node:

@@ -16,8 +16,9 @@ import type {
   Ruleset,
 } from './ruleset.ts'
 import { flows } from './ruleset.ts'
-import { isSetName, portEnds } from './schema.ts'
-import type { RuleDocument, RulesetDocument, SetDocument } from './schema.ts'
+import { isSetName, portEnds } from './fields.ts'
+import type { RuleDocument } from './rule-schema.ts'
+import type { RulesetDocument, SetDocument } from './schema.ts'
 import type { YamlDocument } from './yaml.ts'
 
 /** Builds the value of a document that has passed every check. `data` holds the address lists it names. */
