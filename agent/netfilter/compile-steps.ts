@@ -43,62 +43,59 @@ function compileAudited({ ruleset, rules }: AuditedRuleset, context: StepContext
 
 /** The iptables rules one policy rule becomes: one for each combination that a single rule cannot hold. */
 function compileRule(rule: PolicyRule, context: StepContext): Compiled {
-  const denies = rule.action !== 'accept'
-  const passes = denies && (context.audited || rule.audit)
-  const matches = matchTexts(rule.match, context, rule.action === 'reject' && !passes)
-  const comment = commentMatch(passes ? `${nameOf(rule)} audited` : nameOf(rule))
+  const passes = rule.action !== 'accept' && (context.audited || rule.audit)
   const limited = limitChain(rule, context)
-  const logs = rule.log || passes ? [logText(rule, passes)] : []
+  // Of a rule that drops what exceeds a limit, only that is worth a line in the log: its chain writes it.
+  const logs = (rule.log || passes) && (limited === undefined || rule.action === 'accept')
+  const matches = matchTexts(rule.match, context, rule.action === 'reject' && !passes)
   const rules = matches.flatMap(({ text, protocol }) => [
-    ...logs.map((log) => join(text, log)),
-    join(text, comment, verdict(rule, { protocol, passes, limited, context })),
+    ...(logs ? [join(text, logText(rule, passes))] : []),
+    join(text, commentMatch(passes ? `${nameOf(rule)} audited` : nameOf(rule)), target(protocol)),
   ])
   return { rules, chains: limited === undefined || matches.length === 0 ? [] : [limited] }
-}
 
-type VerdictOptions = {
-  readonly protocol: Protocol
-  readonly passes: boolean
-  readonly limited: Chain | undefined
-  readonly context: StepContext
+  function target(protocol: Protocol): string {
+    if (limited !== undefined) return `${rule.action === 'accept' ? '-g' : '-j'} ${limited.name}`
+    // A rule that is audited alone is only counted; a whole ruleset ends at its first match.
+    if (passes) return context.audited ? '-j RETURN' : ''
+    return verdict(rule, protocol, context)
+  }
 }
 
 /** Accept is RETURN: it says "no objection" and leaves what stands behind this chain its own say. */
-function verdict({ action }: PolicyRule, { protocol, passes, limited, context }: VerdictOptions): string {
-  // A rule that is audited alone is only counted; a whole ruleset ends at its first match.
-  if (passes) return context.audited ? '-j RETURN' : ''
+function verdict({ action }: PolicyRule, protocol: Protocol, { family }: StepContext): string {
   switch (action) {
     case 'accept':
-      return limited === undefined ? '-j RETURN' : `-g ${limited.name}`
+      return '-j RETURN'
     case 'drop':
       return '-j DROP'
     case 'reject':
       if (protocol === protocolNumbers.tcp) return '-j REJECT --reject-with tcp-reset'
-      return `-j REJECT --reject-with ${context.family === 'ipv4' ? 'icmp' : 'icmp6'}-port-unreachable`
+      return `-j REJECT --reject-with ${family === 'ipv4' ? 'icmp' : 'icmp6'}-port-unreachable`
   }
 }
 
 /**
- * Where connections go that a rule with a limit accepts: what exceeds the limit is dropped there. One chain a rule,
- * so that all its matches count into the same buckets.
+ * Where a rule with a limit leads connections: what exceeds the limit is dropped there. What does not is accepted by
+ * an accept rule, whose match has gone there for good, and comes back to the next rule from a drop rule. One chain a
+ * rule, so that all its matches count into the same buckets.
  */
 function limitChain(rule: PolicyRule, { family, audited }: StepContext): Chain | undefined {
   const { limit, connections } = rule
   if (limit === undefined && connections === undefined) return undefined
-  const id = `${nameOf(rule)}${audited ? ' audited' : ''}`
+  const passes = audited || rule.audit
+  const id = `${nameOf(rule)}${passes ? ' audited' : ''}`
+  const rate = limit === undefined ? '' : rateLimitMatch(limit, `nf-${shortHash(id)}`, family)
+  const standing = connections === undefined ? '' : connectionLimitMatch(connections, family)
   const exceeding = [
-    ...(limit === undefined
-      ? []
-      : [[rateLimitMatch(limit, `nf-${shortHash(id)}`, family), 'over its rate'] as const]),
-    ...(connections === undefined
-      ? []
-      : [[connectionLimitMatch(connections, family), 'over its connections'] as const]),
-  ]
-  const rules = exceeding.flatMap(([match, what]) => [
-    ...(rule.log || audited ? [join(match, logText({ ...rule, action: 'drop' }, audited))] : []),
-    join(match, commentMatch(`${nameOf(rule)} ${what}`), audited ? '-j RETURN' : '-j DROP'),
+    { match: rate, what: 'over its rate' },
+    { match: standing, what: 'over its connections' },
+  ].filter(({ match }) => match !== '')
+  const rules = exceeding.flatMap(({ match, what }) => [
+    ...(rule.log || passes ? [join(match, logText({ ...rule, action: 'drop' }, passes))] : []),
+    join(match, commentMatch(`${nameOf(rule)} ${what}`), passes ? '-j RETURN' : '-j DROP'),
   ])
-  return { name: limitChainName(id), rules: [...rules, '-j RETURN'] }
+  return { name: limitChainName(id), rules: rule.action === 'accept' ? [...rules, '-j RETURN'] : rules }
 }
 
 function logText(rule: PolicyRule, audited: boolean): string {

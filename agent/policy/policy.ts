@@ -40,7 +40,7 @@ export type PolicyRule = {
   readonly name: string
   readonly action: Action
   readonly match: Match
-  /** On accept: what exceeds it is dropped. */
+  /** What exceeds it is dropped. What does not is accepted, or if the action is drop goes on to the next step. */
   readonly limit?: RateLimit
   readonly connections?: ConnectionLimit
   readonly log: boolean

@@ -80,8 +80,8 @@ function checkLimits(rule: RuleDocument): Issue[] {
   return (['limit', 'connections'] as const).flatMap((key): Issue[] => {
     const limit = rule[key]
     if (limit === undefined) return []
-    if (rule.action !== 'accept') {
-      const message = `found a limit on ${rule.action}, expected it on accept: what exceeds it is dropped`
+    if (rule.action === 'reject') {
+      const message = 'found a limit on reject, expected it on accept or drop: what exceeds it is dropped'
       return [{ path: [key], part: 'key', message }]
     }
     const prefixed = limit.ipv4Prefix !== undefined || limit.ipv6Prefix !== undefined
