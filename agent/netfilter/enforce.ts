@@ -4,9 +4,10 @@ import type { Backend } from './backend.ts'
 import type { Desired } from './chain.ts'
 import { compareTable } from './compare.ts'
 import type { Difference } from './compare.ts'
-import { compareSets } from './compare-sets.ts'
-import { noSets } from './ipsets.ts'
-import type { Ipsets, SavedSets } from './ipsets.ts'
+import { compareSets } from './ipset-compare.ts'
+import { noSets, setsOfFamily } from './ipset-read.ts'
+import type { SavedSets } from './ipset-read.ts'
+import type { Ipsets } from './ipsets.ts'
 import { removeText, restoreText, rewriteText } from './restore-text.ts'
 import type { SavedTable } from './saved-table.ts'
 import type { Tables } from './tables.ts'
@@ -92,20 +93,14 @@ export function mayStay(kind: Difference['kind']): boolean {
 
 type Seen = { readonly table: SavedTable; readonly sets: SavedSets }
 
-async function readAll({
-  tables,
-  ipsets,
-  backend,
-  family,
-  desired,
-  mayHaveSets,
-}: EnforceOptions): Promise<Seen> {
+async function readAll(options: EnforceOptions): Promise<Seen> {
+  const { tables, ipsets, backend, family, desired, mayHaveSets, rewrite: thorough = false } = options
   const asksForSets = mayHaveSets === true || (desired !== undefined && desired.sets.length > 0)
   const [table, sets] = await Promise.all([
     tables.read(backend, family),
-    asksForSets ? ipsets.read(family) : noSets,
+    asksForSets ? ipsets.read({ thorough }) : noSets,
   ])
-  return { table, sets }
+  return { table, sets: setsOfFamily(sets, family) }
 }
 
 function compareAll(desired: Desired | undefined, { table, sets }: Seen): Difference[] {

@@ -8,8 +8,9 @@ import type { BaseChain, Desired } from './chain.ts'
 import type { Difference } from './compare.ts'
 import { compilePolicy } from './compile.ts'
 import { enforceFamily, mayStay } from './enforce.ts'
-import type { Ipsets, SavedSets } from './ipsets.ts'
-import { noSets } from './ipsets.ts'
+import { noSets } from './ipset-read.ts'
+import type { SavedSets } from './ipset-read.ts'
+import type { Ipsets } from './ipsets.ts'
 import { readPosition } from './position.ts'
 import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
@@ -122,7 +123,7 @@ function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
     rules: chains.reduce((sum, [, { rules }]) => sum + rules.length, 0),
     positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
     sets: sets.size,
-    entries: [...sets.values()].reduce((sum, { count }) => sum + count, 0),
+    entries: [...sets.values()].reduce((sum, { size }) => sum + size, 0),
   }
 }
 

@@ -34,6 +34,7 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
   const steps = (flow: Flow) => stepsOf(flow, rulesets, surroundings)
   return {
     hash: hashRulesets(rulesets),
+    mode: rulesets.every(({ mode }) => mode === 'audit') ? 'audit' : 'enforce',
     flows: {
       ingress: steps('ingress'),
       egress: steps('egress'),
