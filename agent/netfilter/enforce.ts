@@ -94,13 +94,20 @@ export function mayStay(kind: Difference['kind']): boolean {
 type Seen = { readonly table: SavedTable; readonly sets: SavedSets }
 
 async function readAll(options: EnforceOptions): Promise<Seen> {
-  const { tables, ipsets, backend, family, desired, mayHaveSets, rewrite: thorough = false } = options
-  const asksForSets = mayHaveSets === true || (desired !== undefined && desired.sets.length > 0)
-  const [table, sets] = await Promise.all([
-    tables.read(backend, family),
-    asksForSets ? ipsets.read({ thorough }) : noSets,
-  ])
+  const { tables, backend, family } = options
+  const [table, sets] = await Promise.all([tables.read(backend, family), readSets(options)])
   return { table, sets: setsOfFamily(sets, family) }
+}
+
+async function readSets(options: EnforceOptions): Promise<SavedSets> {
+  const { ipsets, desired, mayHaveSets = false, rewrite = false } = options
+  if (desired !== undefined && desired.sets.length > 0) return ipsets.read({ thorough: rewrite })
+  if (!mayHaveSets) return noSets
+  // A host without ipset(8) can do without it for as long as no rule needs a set.
+  return ipsets.read().catch((error: unknown) => {
+    if (!(error instanceof OutsideError)) throw error
+    return noSets
+  })
 }
 
 function compareAll(desired: Desired | undefined, { table, sets }: Seen): Difference[] {

@@ -55,8 +55,8 @@ export type KeepOptions = {
   readonly family: Family
   readonly wanted: Wanted
   readonly rewrite: boolean
-  /** Looks for what may be left of earlier times, too. */
-  readonly thorough: boolean
+  /** Looks for kernel sets that may be left of earlier times, too. */
+  readonly looksForSets: boolean
   readonly dryRun: boolean
   /** ms since the epoch */
   readonly now: number
@@ -83,7 +83,7 @@ export async function keepFamily(
       ...options,
       desired,
       mayMove: moves.length < moveBudget.moves,
-      mayHaveSets: options.thorough || (last?.seen?.sets ?? 0) > 0,
+      mayHaveSets: options.looksForSets || (last?.seen?.sets ?? 0) > 0,
     })
     const moved = result.wrote && result.found.some(({ kind }) => kind === 'jump-preceded')
     const asWanted = result.left.every(({ kind }) => mayStay(kind))
