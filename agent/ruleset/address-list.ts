@@ -26,7 +26,7 @@ export function parseAddressList(path: string, text: string): AddressList {
     line += 1
     const entry = findEntry(text, start, end)
     if (entry === undefined) continue
-    const read = readEntry(text, entry)
+    const read = readEntry(text, entry, faults.length < mostProblems)
     if (read === undefined) continue
     if ('family' in read) {
       cidrs.push(read)
@@ -82,10 +82,14 @@ function isSpace(code: number): boolean {
 
 type Misread = { readonly at: number; readonly message: string }
 
-function readEntry(text: string, { start, end }: Span): Cidr | Misread | undefined {
-  return text.charCodeAt(start) === openBrace
-    ? readJson(text.slice(start, end), start)
-    : (readCidr(text, start, end) ?? explain(text.slice(start, end), start))
+/** Reasons cost far more than reading: a file that is no list at all must not keep the agent busy for seconds. */
+function readEntry(text: string, { start, end }: Span, isTold: boolean): Cidr | Misread | undefined {
+  if (text.charCodeAt(start) === openBrace) return readJson(text.slice(start, end), start)
+  const read = readCidr(text, start, end)
+  if (read !== undefined) return read
+  const entry = text.slice(start, end)
+  // What readCidr leaves to parseCidr is IPv6.
+  return isTold || entry.includes(':') ? explain(entry, start) : { at: start, message: '' }
 }
 
 /** Spamhaus' form: `{"cidr":"192.0.2.0/24","sblid":"SBL1","rir":"arin"}`, and one line `{"type":"metadata",...}`. */
