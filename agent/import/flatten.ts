@@ -1,0 +1,261 @@
+import type { Family } from '../ruleset/address.ts'
+import { defined, intersect, keyOf } from './match.ts'
+import type { Match } from './match.ts'
+import { invertNetworks } from './networks.ts'
+import type { Note } from './note.ts'
+import { explainCovered, explainLost } from './explain-rule.ts'
+import { isForeign } from './foreign-chains.ts'
+import type { Limits, SourceChain, SourceRule, SourceTable } from './source.ts'
+
+export type BaseChain = 'INPUT' | 'FORWARD' | 'OUTPUT'
+
+/** A rule without chains: the first that matches decides. */
+export type FlatRule = {
+  readonly line: number
+  readonly text: string
+  readonly comment?: string
+  readonly remark?: string
+  readonly action: 'accept' | 'drop' | 'reject'
+  readonly match: Match
+  readonly limits: Limits
+  readonly log: boolean
+  /** It is the policy of the base chain. */
+  readonly policy: boolean
+}
+
+/** What a packet meets on its way: decisions, and what only logs or only counts before one. */
+export type Step = FlatRule | Prelude
+export type Prelude = Pick<FlatRule, 'line' | 'text' | 'match' | 'limits'> & {
+  readonly action: 'log' | 'cap'
+}
+
+export type Flattened = {
+  readonly steps: readonly Step[]
+  readonly notes: readonly Note[]
+  /** Chains that were followed. */
+  readonly visited: ReadonlySet<string>
+}
+
+/** More rules than this are no firewall that somebody could read. */
+const mostSteps = 5000
+const mostWork = 200_000
+const deepest = 100
+
+/**
+ * Writes a base chain, and all chains it jumps to, as one list of rules. A RETURN becomes what follows in the
+ * caller, limited to what the RETURN matches; a negated address becomes what follows, limited to that address,
+ * before the rule itself. What cannot be written is noted and left out.
+ */
+export function flattenChain(table: SourceTable, base: BaseChain, family: Family): Flattened {
+  const notes: Note[] = []
+  const visited = new Set<string>()
+  let steps: Step[] = []
+  let room = mostSteps
+  let work = 0
+  const chain = table.get(base)
+  if (chain === undefined) return { steps, notes, visited }
+
+  /** The RETURN that led to what is followed now: it is its author's words that the rule has. */
+  let origin: SourceRule | undefined
+  const emit = (step: Step) => {
+    steps.push(origin === undefined ? step : attribute(step, origin))
+    if (steps.length > room) throw room === 1 ? new NotSimpleError() : new TooManyRulesError(step.line)
+  }
+  const policy = chain.policy ?? 'accept'
+  const atEnd = (match: Match) =>
+    emit({
+      line: chain.line,
+      text: `policy of ${base}`,
+      action: policy,
+      match,
+      limits: {},
+      log: false,
+      policy: true,
+    })
+
+  try {
+    if (!walk(chain, 0, {}, atEnd, 0)) atEnd({})
+  } catch (error) {
+    if (!(error instanceof TooManyRulesError)) throw error
+    const message = `chains that return to each other make more than ${mostSteps} rules of ${base}: none of it is read`
+    return { steps: [], notes: [...notes, { line: error.line, kind: 'lost', message }], visited }
+  }
+  return { steps, notes, visited }
+
+  /**
+   * Follows a chain for the packets of `within`. Answers whether all of them are decided; those that are not go
+   * on with the caller's next rule. `after` is where a RETURN leads.
+   */
+  function walk(
+    { rules }: Pick<SourceChain, 'rules'>,
+    start: number,
+    within: Match,
+    after: (match: Match) => void,
+    depth: number,
+  ): boolean {
+    for (const [offset, rule] of rules.slice(start).entries()) {
+      const rest = (match: Match) => {
+        if (!walk({ rules }, start + offset + 1, match, after, depth + 1)) after(match)
+      }
+      work += 1
+      if (depth > deepest || work > mostWork) throw new TooManyRulesError(rule.line)
+      if (decide(rule, within, rest, after, depth)) return true
+    }
+    return false
+  }
+
+  function decide(
+    rule: SourceRule,
+    within: Match,
+    rest: (match: Match) => void,
+    after: (match: Match) => void,
+    depth: number,
+  ): boolean {
+    const { line, target } = rule
+    if ('chain' in target && isForeign(target.chain)) return false
+    const common = intersect(within, rule.match)
+    if (common === undefined) return false
+    const covered = explainCovered(rule, common, base, family)
+    if (covered !== undefined) {
+      if (covered !== '') notes.push({ line, kind: 'covered', message: `"${rule.text}": ${covered}` })
+      return false
+    }
+    const lost = explainLost(rule, common, base, family)
+    if (lost !== undefined) {
+      notes.push({ line, kind: 'lost', message: `"${rule.text}": ${lost}` })
+      return false
+    }
+    const match = applyExceptions(rule, common, rest)
+    if (match === undefined) return false
+    return follow(rule, match, rest, after, depth) && keyOf(match) === keyOf(within)
+  }
+
+  /** Whether all packets of the match are decided. */
+  function follow(
+    rule: SourceRule,
+    match: Match,
+    rest: (match: Match) => void,
+    after: (match: Match) => void,
+    depth: number,
+  ): boolean {
+    const { target, cap, line, text } = rule
+    const limits = cap?.limits ?? {}
+    if (cap?.side === 'beyond') {
+      if (cap.near !== undefined) notes.push({ line, kind: 'changed', message: `"${text}": ${cap.near}` })
+      emit({ line, text, action: 'cap', match, limits })
+      return false
+    }
+    switch (target.kind) {
+      case 'accept':
+      case 'drop':
+      case 'reject': {
+        const named = defined({ comment: rule.comment, remark: rule.remark })
+        emit({ line, text, ...named, action: target.kind, match, limits, log: false, policy: false })
+        return cap === undefined
+      }
+      case 'return':
+        return comeBack(rule, match, after)
+      case 'jump':
+      case 'goto': {
+        const chain = table.get(target.chain)
+        const back = target.kind === 'jump' ? rest : after
+        visited.add(target.chain)
+        if (chain === undefined) {
+          notes.push({ line, kind: 'lost', message: `"${text}": chain ${target.chain} is not in this file` })
+          return false
+        }
+        const inherited = chain.rules.map((one) => inherit(one, rule))
+        if (walk({ rules: inherited }, 0, match, back, depth + 1)) return true
+        if (target.kind === 'goto') after(match)
+        return target.kind === 'goto'
+      }
+      case 'log':
+        emit({ line, text, action: 'log', match, limits: {} })
+        return false
+      case 'none':
+      case 'other':
+        return false
+    }
+  }
+
+  function comeBack(rule: SourceRule, match: Match, after: (match: Match) => void): boolean {
+    const outer = origin
+    origin ??= rule
+    const only = rule.cap === undefined ? undefined : tryOne(() => after(match))
+    if (only?.action === 'accept') emit({ ...only, limits: { ...only.limits, ...rule.cap?.limits } })
+    else {
+      if (rule.cap !== undefined) {
+        const message = `"${rule.text}": a limit stands on one rule that accepts; it returns without one`
+        notes.push({ line: rule.line, kind: 'lost', message })
+      }
+      after(match)
+    }
+    origin = outer
+    return rule.cap === undefined
+  }
+
+  /**
+   * The match that is left of a rule with exceptions. Where one rule decides what follows for an excepted address,
+   * that is written before; else the exception is written as all other addresses.
+   */
+  function applyExceptions(rule: SourceRule, match: Match, rest: (match: Match) => void): Match | undefined {
+    let left: Match | undefined = match
+    for (const key of ['from', 'to'] as const) {
+      const excepted = rule.except[key]
+      const inside =
+        excepted === undefined || left === undefined ? undefined : intersect(left, { [key]: excepted })
+      if (excepted === undefined || left === undefined || inside === undefined) continue
+      const follows = tryOne(() => rest(inside))
+      if (follows === undefined) left = intersect(left, { [key]: invertNetworks(excepted, family) })
+      else emit(follows)
+    }
+    return left
+  }
+
+  /** The one step that something makes, if it is one only. */
+  function tryOne(make: () => void): Step | undefined {
+    const before = { steps, room, notes: notes.length }
+    try {
+      steps = []
+      room = 1
+      make()
+      return steps[0]
+    } catch (error) {
+      if (!(error instanceof NotSimpleError)) throw error
+      notes.length = before.notes
+      return undefined
+    } finally {
+      steps = before.steps
+      room = before.room
+    }
+  }
+}
+
+function attribute(step: Step, { line, text, comment, remark }: SourceRule): Step {
+  if (step.action === 'log' || step.action === 'cap') return step
+  const words = defined({ comment: step.comment ?? comment, remark: step.remark ?? remark })
+  return { ...step, ...words, ...(step.policy ? { line, text, policy: false } : {}) }
+}
+
+/** Rules of a chain have the comment of the jump where they have none, and what the jump asked of connections. */
+function inherit(rule: SourceRule, jump: SourceRule): SourceRule {
+  const comment = rule.comment ?? jump.comment
+  return {
+    ...rule,
+    ...(comment === undefined ? {} : { comment }),
+    redirected: rule.redirected || jump.redirected,
+  }
+}
+
+class TooManyRulesError extends Error {
+  override readonly name = 'TooManyRulesError'
+  readonly line: number
+  constructor(line: number) {
+    super('too many rules')
+    this.line = line
+  }
+}
+
+class NotSimpleError extends Error {
+  override readonly name = 'NotSimpleError'
+}
