@@ -3,10 +3,11 @@ import type { Backend } from './netfilter/backend.ts'
 import { otherBackend } from './netfilter/backend.ts'
 import { clearBackend } from './netfilter/clear.ts'
 import { keepFamily } from './netfilter/keep-family.ts'
+import type { Ipsets } from './netfilter/ipsets.ts'
 import type { Tables } from './netfilter/tables.ts'
 import { decide } from './policy/decide.ts'
 import type { Wanted } from './policy/decide.ts'
-import type { NodeFacts } from './policy/policy.ts'
+import type { ClusterFacts, NodeFacts } from './policy/policy.ts'
 import type { Family } from './ruleset/address.ts'
 import type { Parsed, SourceFile } from './ruleset/parse.ts'
 import type { Labels } from './ruleset/select.ts'
@@ -17,7 +18,16 @@ import type { Status } from './status/status.ts'
 
 /** Why a pass runs. `by` names who caused it, where that is known. */
 export type Trigger = {
-  readonly reason: 'start' | 'files' | 'node' | 'drift' | 'verify' | 'reapply' | 'signal' | 'retry'
+  readonly reason:
+    | 'start'
+    | 'files'
+    | 'node'
+    | 'cluster'
+    | 'drift'
+    | 'verify'
+    | 'reapply'
+    | 'signal'
+    | 'retry'
   readonly by?: string
 }
 
@@ -28,9 +38,12 @@ export type Effects = {
   /** `undefined` while they could not be read. */
   labels(): Labels | undefined
   readFacts(): Promise<NodeFacts>
+  /** What the sets of the cluster hold; the same object for as long as nothing changed. */
+  clusterFacts(): ClusterFacts
   readFamilies(): Promise<readonly Family[]>
   detectBackend(current: Backend | undefined): Promise<Backend>
   readonly tables: Tables
+  readonly ipsets: Ipsets
   /** Compare only: nothing is written to the kernel. */
   readonly dryRun: boolean
   now(): Date
@@ -53,16 +66,22 @@ export async function reconcile(
   effects: Effects,
 ): Promise<{ memory: Memory; status: Status }> {
   const reasons = new Set(triggers.map(({ reason }) => reason))
-  const hurried = triggers.every(({ reason }) => reason === 'drift' || reason === 'files')
+  const hurried = triggers.every(({ reason }) => urgent.has(reason))
   const readingFacts = hurried ? rememberFacts(memory, effects) : readFacts(memory, effects)
   const [sources, facts] = await Promise.all([effects.readSources(), readingFacts])
   const parsed = effects.parse(sources)
-  const decision = decide(memory.decision, { parsed, labels: effects.labels(), facts: facts.value })
+  const now = effects.now()
+  const decision = decide(memory.decision, {
+    parsed,
+    labels: effects.labels(),
+    facts: facts.value,
+    cluster: effects.clusterFacts(),
+    now: now.getTime(),
+  })
 
   const thorough = memory.backend === undefined || reasons.has('verify') || reasons.has('reapply')
   const backend = thorough ? await effects.detectBackend(memory.backend) : memory.backend
-  const now = effects.now()
-  const how = { backend, rewrite: reasons.has('reapply'), now: now.getTime() }
+  const how = { backend, rewrite: reasons.has('reapply'), thorough, now: now.getTime() }
   const families = await keepFamilies(memory, decision.wanted, how, effects)
   const otherRules = thorough ? await clearOther(families, otherBackend(backend), effects) : memory.otherRules
 
@@ -83,7 +102,15 @@ export async function reconcile(
   return { memory: next, status: deriveStatus(next) }
 }
 
-type How = { readonly backend: Backend; readonly rewrite: boolean; readonly now: number }
+/** Reasons that say nothing of the node's interfaces, and should not wait for them to be read again. */
+const urgent: ReadonlySet<Trigger['reason']> = new Set(['drift', 'files', 'cluster'])
+
+type How = {
+  readonly backend: Backend
+  readonly rewrite: boolean
+  readonly thorough: boolean
+  readonly now: number
+}
 
 /** IPv4 and IPv6 side by side; neither waits for, or fails with, the other. */
 async function keepFamilies(
@@ -92,11 +119,11 @@ async function keepFamilies(
   how: How,
   effects: Effects,
 ): Promise<Memory['families']> {
-  const { tables, dryRun } = effects
+  const { tables, ipsets, dryRun } = effects
   const kept = (await effects.readFamilies()).map(async (family) => {
     // What was seen in another backend says nothing of this one.
     const last = how.backend === memory.backend ? memory.families[family] : undefined
-    return [family, await keepFamily(last, { ...how, tables, dryRun, wanted, family })] as const
+    return [family, await keepFamily(last, { ...how, tables, ipsets, dryRun, wanted, family })] as const
   })
   return Object.fromEntries(await Promise.all(kept))
 }

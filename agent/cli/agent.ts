@@ -5,6 +5,7 @@ import { watchFolder } from '../host/watch-folder.ts'
 import { watchNetfilter } from '../host/watch-netfilter.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import { createDriftReader } from '../netfilter/drift-events.ts'
+import { noClusterFacts } from '../policy/policy.ts'
 import { parseRulesets } from '../ruleset/parse.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { createSchedule } from '../schedule.ts'
@@ -58,6 +59,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     readSources: async () => readRulesetFiles(options.rules),
     parse: parseOnce(parseRulesets),
     labels: () => labels,
+    clusterFacts: () => noClusterFacts,
     dryRun: options.dryRun,
     now: () => new Date(),
     report: reporter.report,

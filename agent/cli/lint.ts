@@ -1,3 +1,4 @@
+import { closesSomething, nothingClosed } from '../policy/warn.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import type { Parsed } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
@@ -17,9 +18,7 @@ function findProblems({ rulesets, problems }: Parsed): Problem[] {
   // Whether two nodeSelectors ever meet on a node cannot be told here: only rulesets of every node are compared.
   const everywhere = rulesets.filter(({ nodeSelector }) => nodeSelector === undefined)
   const found = [...problems, ...selectRulesets(everywhere, {}).problems]
-  const closes = rulesets.some(({ defaults }) => defaults.ingress === 'drop' || defaults.ingress === 'reject')
   const [first] = rulesets
-  if (first === undefined || closes || hasErrors(found)) return found
-  const message = 'nothing is closed: no ruleset sets defaults.ingress to drop or reject'
-  return [...found, { path: first.path, line: 1, column: 1, severity: 'warning', message }]
+  if (first === undefined || closesSomething(rulesets) || hasErrors(found)) return found
+  return [...found, { path: first.path, line: 1, column: 1, severity: 'warning', message: nothingClosed }]
 }

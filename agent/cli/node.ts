@@ -5,12 +5,16 @@ import { createLegacyTables, readFamilies, readNodeFacts } from '../host/network
 import { detectBackend } from '../netfilter/backend.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import { parseProtocols } from '../netfilter/protocol-names.ts'
+import { createIpsets } from '../netfilter/ipsets.ts'
 import { createTables } from '../netfilter/tables.ts'
 import type { LegacyTables, Tables } from '../netfilter/tables.ts'
 import type { Effects } from '../reconcile.ts'
 
 /** The network of a node as the agent and the commands see it. */
-export type NodeNetwork = Pick<Effects, 'readFacts' | 'readFamilies' | 'detectBackend' | 'tables'> & {
+export type NodeNetwork = Pick<
+  Effects,
+  'readFacts' | 'readFamilies' | 'detectBackend' | 'tables' | 'ipsets'
+> & {
   readonly exec: Exec
   readonly legacyTables: LegacyTables
   /** Whether a process was started from here lately: what it changed is no change from outside. */
@@ -35,6 +39,7 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
     exec,
     legacyTables,
     tables,
+    ipsets: createIpsets(exec),
     isOwnProcess: (pid) => started.includes(pid),
     readFacts: async () => readNodeFacts(exec),
     readFamilies: async () => readFamilies(targetPid),

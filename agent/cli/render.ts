@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { messageOf } from '../errors.ts'
-import { compileChain } from '../netfilter/compile.ts'
+import { compilePolicy } from '../netfilter/compile.ts'
 import { freshText } from '../netfilter/restore-text.ts'
 import { program } from '../netfilter/tables.ts'
+import { noClusterFacts } from '../policy/policy.ts'
 import type { NodeFacts } from '../policy/policy.ts'
 import { resolvePolicy } from '../policy/resolve.ts'
 import { families } from '../ruleset/address.ts'
@@ -48,11 +49,11 @@ export async function render(paths: readonly string[], options: RenderOptions): 
       'a ruleset says "external: auto", which only the node knows: give --external, or a --node that node-firewall runs on',
     )
   }
-  const facts: NodeFacts = { external: external ?? [], interfaces: external ?? [] }
-  const policy = resolvePolicy(selected.rulesets, facts)
+  const facts: NodeFacts = { external: external ?? [], interfaces: external ?? [], addresses: [] }
+  const policy = resolvePolicy(selected.rulesets, { facts, cluster: noClusterFacts, now: Date.now() })
   for (const family of options.family === undefined ? families : [options.family]) {
     console.log(`# ${program('nft', family, 'restore')} --noflush`)
-    process.stdout.write(freshText(compileChain(policy, family)))
+    process.stdout.write(freshText(compilePolicy(policy, family)))
   }
   return 0
 }

@@ -1,12 +1,21 @@
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { isRulesetFile, readSource } from '../host/ruleset-files.ts'
+import { dirname, join } from 'node:path'
+import { isRulesetFile, readMentioned, readSource } from '../host/ruleset-files.ts'
 import type { SourceFile } from '../ruleset/parse.ts'
 
-/** Reads the files that a person names, and the Ruleset files in the folders that a person names. */
+/** Reads the Ruleset files that a person names, those in the folders named, and the data files beside them. */
 export async function readPaths(paths: readonly string[]): Promise<SourceFile[]> {
-  const files = await Promise.all(paths.map(expand))
-  return Promise.all(files.flat().map(async (file) => readSource(file)))
+  const files = (await Promise.all(paths.map(expand))).flat()
+  const documents = await Promise.all(files.map(async (file) => readSource(file)))
+  const folders = [...new Set(files.map((file) => dirname(file)))]
+  const data = await Promise.all(
+    folders.map(async (folder) => {
+      const names = await readdir(folder).catch(() => [])
+      const ofFolder = documents.filter(({ path }) => dirname(path) === folder)
+      return readMentioned(names, ofFolder, { folder, shownAs: folder })
+    }),
+  )
+  return [...documents, ...data.flat()]
 }
 
 async function expand(path: string): Promise<string[]> {

@@ -1,5 +1,6 @@
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import type { Backend } from '../netfilter/backend.ts'
+import { noClusterFacts } from '../policy/policy.ts'
 import { noMemory, reconcile } from '../reconcile.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
@@ -26,6 +27,7 @@ export async function verify({ rules, targetPid, backend, labels }: VerifyOption
     readSources: async () => readRulesetFiles(rules),
     parse: parseRulesets,
     labels: () => known,
+    clusterFacts: () => noClusterFacts,
     dryRun: true,
     now: () => new Date(),
   })

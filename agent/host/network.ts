@@ -22,7 +22,7 @@ export async function readNodeFacts(exec: Exec): Promise<NodeFacts> {
   ])
   const interfaces = read(linkList, links.stdout).map(({ ifname }) => ifname)
   const external = routes.flatMap(({ stdout }) => defaultInterfaces(read(routeList, stdout)))
-  return { interfaces, external: [...new Set(external)].toSorted() }
+  return { interfaces, external: [...new Set(external)].toSorted(), addresses: [] }
 }
 
 const linkList = z.array(z.object({ ifname: z.string() }))

@@ -2,11 +2,12 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf, messageOf } from '../errors.ts'
 import type { SourceFile } from '../ruleset/parse.ts'
-import { largestFile } from '../ruleset/text.ts'
+import { isRulesetName } from '../ruleset/schema.ts'
+import { largestDataFile, largestFile, tooLarge } from '../ruleset/text.ts'
 
 /**
- * Reads the Ruleset files (`*.yaml`, `*.yml`) of a directory, in order of their names. What cannot be read
- * comes back as an error of that file: this never rejects.
+ * Reads the Ruleset files (`*.yaml`, `*.yml`) of a directory, in order of their names, and then the data files that
+ * they mention. What cannot be read comes back as an error of that file: this never rejects.
  *
  * In a mounted ConfigMap the files are links into `..data`, which one rename swaps for another folder: all files
  * are read from the same one, and again from the new one if it was swapped meanwhile.
@@ -21,27 +22,51 @@ export async function readRulesetFiles(directory: string): Promise<readonly Sour
 
 async function readFolder(folder: string, shownAs: string): Promise<readonly SourceFile[]> {
   try {
-    const names = (await readdir(folder)).filter(isRulesetFile).toSorted()
+    const all = (await readdir(folder)).toSorted()
+    const names = all.filter(isRulesetFile)
     if (names.length === 0) {
       return [{ path: shownAs, error: 'found no *.yaml file in this folder, expected at least one Ruleset' }]
     }
-    return await Promise.all(names.map(async (name) => readSource(join(folder, name), join(shownAs, name))))
+    const documents = await Promise.all(
+      names.map(async (name) => readSource(join(folder, name), join(shownAs, name))),
+    )
+    return [...documents, ...(await readMentioned(all, documents, { folder, shownAs }))]
   } catch (error) {
     return [{ path: shownAs, error: `the folder cannot be read: ${reason(error)}` }]
   }
 }
 
-/** Reads one Ruleset file; `path` is how messages call it. */
-export async function readSource(file: string, path = file): Promise<SourceFile> {
+/** Reads the data files beside Rulesets; files that none of them mentions are nobody's business. */
+export async function readMentioned(
+  names: readonly string[],
+  documents: readonly SourceFile[],
+  { folder, shownAs }: { readonly folder: string; readonly shownAs: string },
+): Promise<SourceFile[]> {
+  const texts = documents.flatMap((document) => ('bytes' in document ? [Buffer.from(document.bytes)] : []))
+  const mentioned = names.filter(
+    (name) => !isRulesetName(name) && !name.startsWith('.') && texts.some((text) => text.includes(name)),
+  )
+  return Promise.all(
+    mentioned.map(async (name): Promise<SourceFile> => {
+      const source = await readSource(join(folder, name), join(shownAs, name), largestDataFile)
+      return { ...source, kind: 'data' }
+    }),
+  )
+}
+
+/** Reads one file of at most so many bytes; `path` is how messages call it. */
+export async function readSource(
+  file: string,
+  path = file,
+  largest: number = largestFile,
+): Promise<SourceFile> {
   try {
     const found = await stat(file)
     const { size } = found
     // A pipe would be read for ever, and a file of gigabytes take all memory before anybody could complain.
     if (!found.isFile())
       return { path, error: `found ${found.isDirectory() ? 'a folder' : 'no file'}, expected a file` }
-    if (size > largestFile) {
-      return { path, error: `found a file of ${size} bytes, expected at most ${largestFile} (1 MiB)` }
-    }
+    if (size > largest) return { path, error: tooLarge(size, largest) }
     return { path, bytes: await readFile(file) }
   } catch (error) {
     return { path, error: `the file cannot be read: ${reason(error)}` }
@@ -49,7 +74,7 @@ export async function readSource(file: string, path = file): Promise<SourceFile>
 }
 
 export function isRulesetFile(name: string): boolean {
-  return /\.ya?ml$/.test(name) && !name.startsWith('.')
+  return isRulesetName(name) && !name.startsWith('.')
 }
 
 /** The folder that `..data` stands for now; nothing where there is no such link. */

@@ -1,9 +1,9 @@
 import { families } from '../ruleset/address.ts'
 import type { Family } from '../ruleset/address.ts'
 import type { Backend } from './backend.ts'
-import { chainName } from './chain.ts'
+import { isOurChain } from './chain.ts'
 import { NotInForceError } from './enforce.ts'
-import { targetOf } from './position.ts'
+import { leadsToOurs } from './position.ts'
 import { removeText } from './restore-text.ts'
 import type { SavedTable } from './saved-table.ts'
 import type { Tables } from './tables.ts'
@@ -17,7 +17,7 @@ export type Cleared = {
 }
 
 /**
- * Removes our chain and every jump to it from both families of one backend, and proves it by reading back.
+ * Removes our chains and every jump to them from both families of one backend, and proves it by reading back.
  *
  * @throws {CommandError | UnreadableTableError} when reading or writing fails
  * @throws {NotInForceError} when something of ours is left all the same
@@ -32,17 +32,14 @@ async function clearFamily(tables: Tables, backend: Backend, family: Family): Pr
   await tables.restore(backend, family, removeText(table))
   const after = await tables.read(backend, family)
   if (holdsOurs(after)) {
-    throw new NotInForceError(`clearing ${family} with ${backend}: something put ${chainName} back`)
+    throw new NotInForceError(`clearing ${family} with ${backend}: something put our chains back`)
   }
   return { family, removed: true, foreignRules: countRules(after) }
 }
 
 function holdsOurs(table: SavedTable): boolean {
-  return table.has(chainName) || [...table.values()].some(({ rules }) => rules.some(leadsToOurs))
-}
-
-function leadsToOurs({ text }: { readonly text: string }): boolean {
-  return targetOf(text) === chainName
+  const jumps = [...table.values()].some(({ rules }) => rules.some(({ text }) => leadsToOurs(text)))
+  return jumps || [...table.keys()].some(isOurChain)
 }
 
 function countRules(table: SavedTable): number {

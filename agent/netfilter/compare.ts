@@ -1,6 +1,7 @@
-import { baseChain, chainName, jumpRule } from './chain.ts'
-import type { Chain } from './chain.ts'
+import { baseChains, isOurChain, jumpRule } from './chain.ts'
+import type { BaseChain, Chain, Desired } from './chain.ts'
 import { isSoundJump, readPosition } from './position.ts'
+import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
 
 /** One way in which the kernel differs from what should be there. */
@@ -14,41 +15,61 @@ export type Difference = {
     | 'jump-changed'
     | 'jump-preceded'
     | 'jump-unwanted'
+    | 'set-missing'
+    | 'set-changed'
+    | 'set-unwanted'
+  /** The chain or set it is about; of a jump the base chain it stands in. */
+  readonly where: string
   /** A sentence for people. */
   readonly message: string
   /** Lines as in a diff: `- ` should be there, `+ ` should not. */
   readonly lines: readonly string[]
 }
 
-/** How a table differs from the chain it should hold; `undefined` means that nothing of ours should be there. */
-export function compareTable(desired: Chain | undefined, table: SavedTable): Difference[] {
-  return desired === undefined
-    ? compareAbsent(table)
-    : [...compareChain(desired, table), ...compareJump(table)]
+const nothing: Desired = { chains: [], jumps: {}, sets: [] }
+
+/** How a table differs from the chains and jumps it should hold; `undefined`: nothing of ours should be there. */
+export function compareTable(desired: Desired | undefined, table: SavedTable): Difference[] {
+  const { chains, jumps } = desired ?? nothing
+  const wanted = new Set(chains.map(({ name }) => name))
+  const unwanted = [...table.keys()].filter((name) => isOurChain(name) && !wanted.has(name))
+  return [
+    ...chains.flatMap((chain) => compareChain(chain, table)),
+    ...unwanted.map((name) => ({
+      kind: 'chain-unwanted' as const,
+      where: name,
+      message: `chain ${name} exists`,
+      lines: [`+ :${name}`],
+    })),
+    ...baseChains.flatMap((base) => compareJump(base, jumps[base], readPosition(table, base))),
+  ]
 }
 
-function compareChain(desired: Chain, table: SavedTable): Difference[] {
-  const chain = table.get(desired.name)
+function compareChain({ name, rules }: Chain, table: SavedTable): Difference[] {
+  const chain = table.get(name)
   if (chain === undefined) {
-    return [{ kind: 'chain-missing', message: `chain ${desired.name} does not exist`, lines: [] }]
+    return [{ kind: 'chain-missing', where: name, message: `chain ${name} does not exist`, lines: [] }]
   }
   const actual = chain.rules.map(({ text }) => text)
-  if (actual.length === desired.rules.length && actual.every((rule, index) => rule === desired.rules[index]))
-    return []
-  return [{ kind: 'chain-changed', ...describeChange(desired, actual) }]
+  if (actual.length === rules.length && actual.every((rule, index) => rule === rules[index])) return []
+  return [{ kind: 'chain-changed', where: name, ...describeChange(name, rules, actual) }]
 }
 
-function describeChange(desired: Chain, actual: readonly string[]): Pick<Difference, 'message' | 'lines'> {
-  const missing = subtract(desired.rules, actual)
-  const foreign = subtract(actual, desired.rules)
+function describeChange(
+  name: string,
+  desired: readonly string[],
+  actual: readonly string[],
+): Pick<Difference, 'message' | 'lines'> {
+  const missing = subtract(desired, actual)
+  const foreign = subtract(actual, desired)
   const lines = [
-    ...missing.map((rule) => `- -A ${desired.name} ${rule}`),
-    ...foreign.map((rule) => `+ -A ${desired.name} ${rule}`),
+    ...missing.map((rule) => `- -A ${name} ${rule}`),
+    ...foreign.map((rule) => `+ -A ${name} ${rule}`),
   ]
-  if (lines.length === 0) return { message: `the rules of chain ${desired.name} are in another order`, lines }
-  if (actual.length === 0) return { message: `chain ${desired.name} is empty`, lines }
+  if (lines.length === 0) return { message: `the rules of chain ${name} are in another order`, lines }
+  if (actual.length === 0) return { message: `chain ${name} is empty`, lines }
   const counts = [count(missing, 'missing'), count(foreign, 'foreign')].filter(Boolean).join(', ')
-  return { message: `chain ${desired.name} differs: ${counts}`, lines }
+  return { message: `chain ${name} differs: ${counts}`, lines }
 }
 
 function count(rules: readonly string[], adjective: string): string {
@@ -66,43 +87,31 @@ function subtract(from: readonly string[], what: readonly string[]): string[] {
   })
 }
 
-function compareJump(table: SavedTable): Difference[] {
-  const position = readPosition(table)
-  const expected = `- -A ${baseChain} ${jumpRule}`
-  const found = position.jumps.map((jump) => `+ -A ${baseChain} ${jump}`)
+function compareJump(base: BaseChain, chain: string | undefined, position: Position): Difference[] {
+  const found = position.jumps.map((jump) => `+ -A ${base} ${jump}`)
+  const differ = (kind: Difference['kind'], message: string, lines: readonly string[]): Difference[] => [
+    { kind, where: base, message, lines },
+  ]
+  if (chain === undefined) {
+    if (position.jumps.length === 0) return []
+    return differ('jump-unwanted', `${base} jumps to a chain of node-firewall`, found)
+  }
+  const expected = `- -A ${base} ${jumpRule(chain)}`
   if (position.jumps.length === 0) {
-    return [
-      { kind: 'jump-missing', message: `${baseChain} does not jump to ${chainName}`, lines: [expected] },
-    ]
+    return differ('jump-missing', `${base} does not jump to ${chain}`, [expected])
   }
   if (position.jumps.length > 1) {
-    const message = `${baseChain} jumps to ${chainName} ${position.jumps.length} times`
-    return [{ kind: 'jump-repeated', message, lines: found }]
+    return differ('jump-repeated', `${base} jumps to ${chain} ${position.jumps.length} times`, found)
   }
-  if (!isSoundJump(position)) {
-    const message = `the jump from ${baseChain} to ${chainName} is limited to some packets`
-    return [{ kind: 'jump-changed', message, lines: [expected, ...found] }]
+  if (!isSoundJump(position, chain)) {
+    return differ('jump-changed', `the jump from ${base} to ${chain} is limited to some packets`, [
+      expected,
+      ...found,
+    ])
   }
   if (position.precededBy?.movable === true) {
-    const message = `a rule that can accept or drop stands before the jump to ${chainName}`
-    return [{ kind: 'jump-preceded', message, lines: [`+ -A ${baseChain} ${position.precededBy.rule}`] }]
+    const message = `a rule that can accept or drop stands before the jump from ${base} to ${chain}`
+    return differ('jump-preceded', message, [`+ -A ${base} ${position.precededBy.rule}`])
   }
   return []
-}
-
-function compareAbsent(table: SavedTable): Difference[] {
-  const { jumps } = readPosition(table)
-  const unwanted: Difference[] = []
-  if (table.has(chainName)) {
-    unwanted.push({
-      kind: 'chain-unwanted',
-      message: `chain ${chainName} exists`,
-      lines: [`+ :${chainName}`],
-    })
-  }
-  if (jumps.length > 0) {
-    const lines = jumps.map((jump) => `+ -A ${baseChain} ${jump}`)
-    unwanted.push({ kind: 'jump-unwanted', message: `${baseChain} jumps to ${chainName}`, lines })
-  }
-  return unwanted
 }

@@ -1,135 +1,153 @@
-import type { Match, Policy, PolicyRule } from '../policy/policy.ts'
-import { formatCidr } from '../ruleset/address.ts'
-import type { Cidr, Family } from '../ruleset/address.ts'
-import { protocolNumbers } from '../ruleset/protocol.ts'
-import type { Protocol } from '../ruleset/protocol.ts'
-import type { PortRange } from '../ruleset/ruleset.ts'
-import { chainName, markerRule } from './chain.ts'
-import type { Chain } from './chain.ts'
-import { canonicalProtocol } from './protocol-names.ts'
+import type { Policy, PolicyRule, PolicyStep } from '../policy/policy.ts'
+import { formatCidr, parseCidr } from '../ruleset/address.ts'
+import type { Family } from '../ruleset/address.ts'
+import { builtInSets } from '../ruleset/built-in-sets.ts'
+import type { Flow } from '../ruleset/ruleset.ts'
+import { chainNames, markerRule } from './chain.ts'
+import type { Chain, Desired } from './chain.ts'
+import { commentMatch, compileSteps, join } from './compile-steps.ts'
+import type { Compiled, StepContext } from './compile-steps.ts'
+import { createSetRegister } from './set-register.ts'
 
 /**
- * Compiles a policy into the chain of one family, in the very text that `iptables-save` prints for it
+ * Compiles a policy into the chains of one family, in the very text that `iptables-save` prints for them
  * (iptables 1.8, both backends), so that verification is equality of text.
+ *
+ * A packet that is not the first of its connection leaves at the first rule. The first one of a connection goes
+ *
+ *     INPUT ── node-firewall ──┬── addressed to the node, translated: node-firewall-dnat
+ *                              ├── from a pod to a metadata address: node-firewall-pods-out
+ *                              └── addressed to the node as it is: the rest of node-firewall
+ *     FORWARD ── node-firewall-fwd ──┬── came in from outside, translated: node-firewall-dnat
+ *                                    ├── routed straight to a pod: node-firewall-pods-in
+ *                                    └── from a pod: node-firewall-pods-out
+ *     OUTPUT ── node-firewall-out
  */
-export function compileChain(policy: Policy, family: Family): Chain {
-  const rules = policy.rules.flatMap((rule) => compileRule(rule, family))
-  return { name: chainName, rules: [...rules, markerRule(policy.hash)] }
+export function compilePolicy(policy: Policy, family: Family): Desired {
+  const sets = createSetRegister(family, policy.clusterSets)
+  const layout = createLayout(policy, family)
+  const base = { family, sets, audited: false }
+  const compile = (flow: Flow, context: Pick<StepContext, 'chain' | 'view' | 'interfaceFlag'>) =>
+    compileSteps(rest(policy.flows[flow]), { ...base, ...context })
+
+  const input = compile('ingress', ingressContext(chainNames.input, 'direct'))
+  const parts = new Map<string, Compiled>([
+    [chainNames.input, { ...input, rules: [...layout.inputHead(), ...input.rules, markerRule(policy.hash)] }],
+  ])
+  if (layout.forwards) parts.set(chainNames.forward, { rules: layout.forwardRules(), chains: [] })
+  if (layout.has('ingress')) {
+    const steps = rest(policy.flows.ingress).filter(({ kind }) => kind !== 'failsafe')
+    const context = ingressContext(chainNames.translated, 'dialled')
+    parts.set(chainNames.translated, compileSteps(steps, { ...base, ...context }))
+  }
+  if (layout.has('podIngress')) {
+    parts.set(chainNames.podIngress, compile('podIngress', ingressContext(chainNames.podIngress, 'direct')))
+  }
+  if (layout.has('podEgress')) {
+    const steps = rest(policy.flows.podEgress)
+    parts.set(chainNames.podEgress, compileEgress(steps, { ...base, chain: chainNames.podEgress }))
+  }
+  if (layout.has('egress')) {
+    const steps = rest(policy.flows.egress)
+    const compiled = compileEgress(steps, { ...base, chain: chainNames.output })
+    parts.set(chainNames.output, { ...compiled, rules: [...layout.outputHead(), ...compiled.rules] })
+  }
+  return {
+    chains: uniqueChains([...parts].flatMap(([name, { rules, chains }]) => [{ name, rules }, ...chains])),
+    jumps: {
+      INPUT: chainNames.input,
+      ...(layout.forwards ? { FORWARD: chainNames.forward } : {}),
+      ...(layout.has('egress') ? { OUTPUT: chainNames.output } : {}),
+    },
+    sets: sets.all(),
+  }
 }
 
-/** The iptables rules one policy rule becomes: one for each combination that a single rule cannot hold. */
-function compileRule({ comment, action, match }: PolicyRule, family: Family): string[] {
-  const sources = addressMatches('-s', match.from, family)
-  const destinations = addressMatches('-d', match.to, family)
-  const interfaces = match.interfaces?.map((name) => `-i ${name}`) ?? ['']
-  const protocols = protocolMatches(match, family, action === 'reject')
-  const tail = [stateMatch(match), commentMatch(comment)]
-  return sources.flatMap((source) =>
-    destinations.flatMap((destination) =>
-      interfaces.flatMap((input) =>
-        protocols.map(({ text, protocol }) =>
-          [source, destination, input, text, ...tail, target(action, protocol, family)]
-            .filter(Boolean)
-            .join(' '),
-        ),
-      ),
-    ),
-  )
+function ingressContext(chain: string, view: 'direct' | 'dialled') {
+  return { chain, view, interfaceFlag: '-i' } as const
 }
 
-/** One match an address; `['']` for any. No address of this family: no match at all, so the rule vanishes. */
-function addressMatches(flag: '-s' | '-d', cidrs: readonly Cidr[] | undefined, family: Family): string[] {
-  if (cidrs === undefined) return ['']
-  const own = cidrs.filter((cidr) => cidr.family === family)
-  if (own.some(({ prefix }) => prefix === 0)) return ['']
-  return [...new Set(own.map(formatCidr))].map((cidr) => `${flag} ${cidr}`)
+/** What goes out is matched by where it goes, and by what was dialled where this node has translated it. */
+function compileEgress(
+  steps: readonly PolicyStep[],
+  base: Omit<StepContext, 'view' | 'interfaceFlag'>,
+): Compiled {
+  return compileSteps(steps, { ...base, view: 'either', interfaceFlag: '-o' })
 }
 
-type ProtocolMatch = { readonly text: string; readonly protocol: Protocol }
+function uniqueChains(chains: readonly Chain[]): Chain[] {
+  return [...new Map(chains.map((chain) => [chain.name, chain])).values()]
+}
 
-function protocolMatches(match: Match, family: Family, rejects: boolean): ProtocolMatch[] {
-  const { protocols = ['any'] } = match
-  return protocols.flatMap((protocol): ProtocolMatch[] => {
-    if (protocol === foreignIcmp(family)) return []
-    // TCP is refused with a reset, everything else with an ICMP error: "any" needs one rule for each.
-    if (protocol === 'any' && rejects) {
+/** The rules that lead packets to the chain of their way. */
+function createLayout(policy: Policy, family: Family) {
+  const external = policy.external.includes('any') ? [''] : policy.external.map((name) => `-i ${name}`)
+  const self = policy.self.filter((address) => address.family === family)
+  const metadata = builtInSets.metadata.map(parseCidr).filter((address) => address.family === family)
+  const has = (flow: Flow) => policy.flows[flow].some(({ kind }) => kind !== 'failsafe')
+  const translated = '-m conntrack --ctstate DNAT'
+
+  /** What outsiders dialled is the node's or somebody's behind it; what pods dialled only if it is the node's. */
+  const toTranslated = (): string[] => {
+    if (!has('ingress')) return []
+    const ofInsiders = lookInside(policy)
+      ? self.map(({ address }) => `${translated} --ctorigdst ${address} -j ${chainNames.translated}`)
+      : []
+    return [...external.map((input) => join(input, translated, `-g ${chainNames.translated}`)), ...ofInsiders]
+  }
+  return {
+    has,
+    forwards: has('ingress') || has('podIngress') || has('podEgress'),
+    inputHead(): string[] {
+      const toPods = has('podEgress') ? `-g ${chainNames.podEgress}` : '-j RETURN'
+      const toMetadata = has('podEgress') ? metadata : []
+      const ofOutsiders = has('ingress') ? [] : external.map((input) => join(input, translated, '-j RETURN'))
       return [
-        { text: '-p tcp', protocol: protocolNumbers.tcp },
-        { text: '', protocol },
+        ...headRules(policy.flows.ingress, '-i'),
+        ...toTranslated(),
+        ...ofOutsiders,
+        // Nothing else that was translated is addressed to the node: it comes from a pod.
+        join(translated, commentMatch('failsafe translated'), toPods),
+        ...toMetadata.map((cidr) => `-d ${formatCidr(cidr)} -j ${chainNames.podEgress}`),
       ]
-    }
-    return withPorts(match, protocol, family).map((text) => ({ text, protocol }))
+    },
+    forwardRules(): string[] {
+      return [
+        ...headRules(policy.flows.podIngress, '-i'),
+        ...toTranslated(),
+        ...(has('podIngress') ? [`-m conntrack ! --ctstate DNAT -j ${chainNames.podIngress}`] : []),
+        ...(has('podEgress')
+          ? [...external.map((input) => join(input, '-j RETURN')), `-j ${chainNames.podEgress}`]
+          : []),
+      ]
+    },
+    outputHead: () => headRules(policy.flows.egress, '-o'),
+  }
+}
+
+/** Whether rules for what is addressed to the node look at other interfaces than the external ones. */
+function lookInside({ flows, external }: Policy): boolean {
+  const rules = flows.ingress
+    .flatMap((step) => (step.kind === 'audit' ? step.rules : [step]))
+    .filter(({ kind }) => kind === 'rule')
+  if (external.includes('any')) return false
+  return rules.some(({ match }) => match.interfaces?.every((name) => external.includes(name)) !== true)
+}
+
+/** What ends most packets' way: they stand before everything else of their base chain. */
+function isHead(step: PolicyStep): step is PolicyRule {
+  if (step.kind !== 'failsafe') return false
+  return step.match.states !== undefined || step.match.interfaces?.includes('lo') === true
+}
+
+function headRules(steps: readonly PolicyStep[], flag: '-i' | '-o'): string[] {
+  return steps.filter(isHead).map(({ match, kind, name }) => {
+    const interfaces = match.interfaces?.map((name) => `${flag} ${name}`) ?? []
+    const states = match.states === undefined ? '' : `-m conntrack --ctstate ${match.states.join(',')}`
+    return join(...interfaces, states, commentMatch(`${kind} ${name}`), '-j RETURN')
   })
 }
 
-function withPorts(match: Match, protocol: Protocol, family: Family): string[] {
-  if (protocol === 'any') return ['']
-  // Authentication headers are not an IPv6 packet's protocol but one of its extension headers.
-  if (protocol === protocolNumbers.ah && family === 'ipv6') return ['-m ah']
-  const name = canonicalProtocol(protocol)
-  const icmp = family === 'ipv4' ? '-m icmp --icmp-type' : '-m icmp6 --icmpv6-type'
-  if (match.icmpTypes !== undefined) return match.icmpTypes.map((type) => `-p ${name} ${icmp} ${type}`)
-  const ranges = mergeRanges(match.ports ?? [])
-  const [first] = ranges
-  if (first === undefined) return [`-p ${name}`]
-  const source = match.sourcePort === undefined ? '' : ` --sport ${match.sourcePort}`
-  if (ranges.length === 1) return [`-p ${name} -m ${name}${source} --dport ${formatRange(first)}`]
-  return multiports(ranges).map((ports) => `-p ${name} -m multiport --dports ${ports}`)
-}
-
-function foreignIcmp(family: Family): number {
-  return family === 'ipv4' ? protocolNumbers.icmpv6 : protocolNumbers.icmp
-}
-
-/** Sorted, with what overlaps or touches made one. */
-function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
-  const merged: PortRange[] = []
-  for (const range of ranges.toSorted((a, b) => a.first - b.first)) {
-    const last = merged.at(-1)
-    if (last === undefined || range.first > last.last + 1) merged.push(range)
-    else merged[merged.length - 1] = { first: last.first, last: Math.max(last.last, range.last) }
-  }
-  return merged
-}
-
-/** Lists of at most 15 ports, of which a range takes up two (iptables-extensions(8), multiport). */
-function multiports(ranges: readonly PortRange[]): string[] {
-  const lists: { texts: string[]; room: number }[] = []
-  for (const range of ranges) {
-    const size = range.first === range.last ? 1 : 2
-    const current = lists.at(-1)
-    if (current === undefined || current.room < size)
-      lists.push({ texts: [formatRange(range)], room: 15 - size })
-    else {
-      current.texts.push(formatRange(range))
-      current.room -= size
-    }
-  }
-  return lists.map(({ texts }) => texts.join(','))
-}
-
-function formatRange({ first, last }: PortRange): string {
-  return first === last ? `${first}` : `${first}:${last}`
-}
-
-function stateMatch({ states }: Match): string {
-  return states === undefined ? '' : `-m conntrack --ctstate ${states.join(',')}`
-}
-
-/** `iptables-save` quotes a comment unless it is made of these characters alone. */
-function commentMatch(comment: string): string {
-  return `-m comment --comment ${/^[A-Za-z0-9_-]+$/.test(comment) ? comment : `"${comment}"`}`
-}
-
-/** Accept is RETURN: it says "no objection" and leaves what stands behind this chain its own say. */
-function target(action: PolicyRule['action'], protocol: Protocol, family: Family): string {
-  switch (action) {
-    case 'accept':
-      return '-j RETURN'
-    case 'drop':
-      return '-j DROP'
-    case 'reject':
-      if (protocol === protocolNumbers.tcp) return '-j REJECT --reject-with tcp-reset'
-      return `-j REJECT --reject-with ${family === 'ipv4' ? 'icmp' : 'icmp6'}-port-unreachable`
-  }
+function rest(steps: readonly PolicyStep[]): PolicyStep[] {
+  return steps.filter((step) => !isHead(step))
 }

@@ -1,7 +1,7 @@
-import { baseChain, chainName } from './chain.ts'
+import { baseChains, ourChainPattern } from './chain.ts'
 
 const touchesOurs = new RegExp(
-  `^(add|insert|replace|delete|destroy) ((rule|chain) ip6? filter (${baseChain}|${chainName})( |$)|table ip6? filter$)`,
+  `^(add|insert|replace|delete|destroy) ((rule|chain) ip6? filter (${baseChains.join('|')}|${ourChainPattern})( |$)|table ip6? filter$)`,
 )
 const generation = /^# new generation \d+ by process (\d+) \((.*)\)$/
 

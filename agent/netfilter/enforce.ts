@@ -1,33 +1,40 @@
 import { OutsideError } from '../errors.ts'
 import type { Family } from '../ruleset/address.ts'
 import type { Backend } from './backend.ts'
-import type { Chain } from './chain.ts'
+import type { Desired } from './chain.ts'
 import { compareTable } from './compare.ts'
 import type { Difference } from './compare.ts'
+import { compareSets } from './compare-sets.ts'
+import { noSets } from './ipsets.ts'
+import type { Ipsets, SavedSets } from './ipsets.ts'
 import { removeText, restoreText, rewriteText } from './restore-text.ts'
 import type { SavedTable } from './saved-table.ts'
 import type { Tables } from './tables.ts'
 
 export type EnforceOptions = {
   readonly tables: Tables
+  readonly ipsets: Ipsets
   readonly backend: Backend
   readonly family: Family
   /** `undefined`: nothing of ours should be there. */
-  readonly desired: Chain | undefined
+  readonly desired: Desired | undefined
   /** Write even when nothing differs. */
   readonly rewrite?: boolean
   /** Write nothing, only compare. */
   readonly dryRun?: boolean
-  /** Whether the jump may be moved before somebody else's rule once more. */
+  /** Whether the jumps may be moved before somebody else's rules once more. */
   readonly mayMove?: boolean
+  /** Whether kernel sets of ours can be there although none is desired. */
+  readonly mayHaveSets?: boolean
 }
 
 export type Enforced = {
-  /** The table as it was read back last. */
+  /** The table and the sets as they were read back last. */
   readonly table: SavedTable
+  readonly sets: SavedSets
   /** What differed before anything was written. */
   readonly found: readonly Difference[]
-  /** What differs still: only what must not be written. */
+  /** What differs still: only what must not, or cannot yet, be written. */
   readonly left: readonly Difference[]
   readonly wrote: boolean
   readonly notes: readonly string[]
@@ -39,33 +46,78 @@ export class NotInForceError extends OutsideError {
 }
 
 /**
- * Brings one family's table to the desired chain: read, compare, write what differs in one commit, read back.
+ * Brings one family's table and kernel sets to what is desired: read, compare, write what differs, read back. New
+ * sets are full before the one commit that makes rules name them; old ones go when no rule names them any more.
  * Writes nothing when nothing differs.
  *
  * @throws {CommandError | UnreadableTableError} when reading or writing fails; the table is then as it was
  * @throws {NotInForceError} when what is read back is not what was written
  */
-export async function enforceChain(options: EnforceOptions): Promise<Enforced> {
-  const { tables, backend, family, desired, rewrite = false } = options
-  const table = await tables.read(backend, family)
-  const found = compareTable(desired, table)
+export async function enforceFamily(options: EnforceOptions): Promise<Enforced> {
+  const { tables, ipsets, backend, family, desired, rewrite = false } = options
+  const before = await readAll(options)
+  const found = compareAll(desired, before)
   const due = found.filter(({ kind }) => kind !== 'jump-preceded' || options.mayMove !== false)
-  if (options.dryRun === true || (due.length === 0 && !(rewrite && desired !== undefined))) {
-    return { table, found, left: found, wrote: false, notes: [] }
+  const rewrites = rewrite && desired !== undefined
+  if (options.dryRun === true || (due.length === 0 && !rewrites)) {
+    return { ...before, found, left: found, wrote: false, notes: [] }
   }
-  const notes = await tables.restore(backend, family, writeText(desired, table, due, rewrite))
-  const after = await tables.read(backend, family)
-  const left = compareTable(desired, after)
-  const wrong = left.find(({ kind }) => kind !== 'jump-preceded')
+  const ofTable = due.filter((difference) => !isOfSets(difference))
+  const ofSets = due.filter(isOfSets)
+  if (ofSets.length > 0 && desired !== undefined) await ipsets.prepare(desired.sets, before.sets)
+  const notes =
+    rewrites || ofTable.length > 0
+      ? await tables.restore(backend, family, writeText(desired, before.table, ofTable, rewrite))
+      : []
+  if (ofSets.some(({ kind }) => kind === 'set-unwanted')) {
+    await ipsets.destroyUnused(new Set(desired?.sets.map(({ name }) => name)), before.sets)
+  }
+  const after = await readAll(options)
+  const left = compareAll(desired, after)
+  const wrong = left.find(({ kind }) => !mayStay(kind))
   if (wrong !== undefined) {
     const difference = [wrong.message, ...wrong.lines.slice(0, 2)].join('; ')
     throw new NotInForceError(`reading back ${family} with ${backend} after a commit: ${difference}`)
   }
-  return { table: after, found, left, wrote: true, notes }
+  return { ...after, found, left, wrote: true, notes }
+}
+
+/**
+ * Rules of others that must not be overtaken again, and sets that something of somebody's still uses, are told of,
+ * and make what is in force no less what was wanted.
+ */
+export function mayStay(kind: Difference['kind']): boolean {
+  return kind === 'jump-preceded' || kind === 'set-unwanted'
+}
+
+type Seen = { readonly table: SavedTable; readonly sets: SavedSets }
+
+async function readAll({
+  tables,
+  ipsets,
+  backend,
+  family,
+  desired,
+  mayHaveSets,
+}: EnforceOptions): Promise<Seen> {
+  const asksForSets = mayHaveSets === true || (desired !== undefined && desired.sets.length > 0)
+  const [table, sets] = await Promise.all([
+    tables.read(backend, family),
+    asksForSets ? ipsets.read(family) : noSets,
+  ])
+  return { table, sets }
+}
+
+function compareAll(desired: Desired | undefined, { table, sets }: Seen): Difference[] {
+  return [...compareTable(desired, table), ...compareSets(desired?.sets ?? [], sets)]
+}
+
+function isOfSets({ kind }: Difference): boolean {
+  return kind.startsWith('set-')
 }
 
 function writeText(
-  desired: Chain | undefined,
+  desired: Desired | undefined,
   table: SavedTable,
   due: readonly Difference[],
   rewrite: boolean,

@@ -1,12 +1,15 @@
 import { isExpected } from '../errors.ts'
 import type { Wanted } from '../policy/decide.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
 import type { Backend } from './backend.ts'
-import { chainName, readMarker } from './chain.ts'
-import type { Chain } from './chain.ts'
+import { baseChains, chainNames, isOurChain, readMarker } from './chain.ts'
+import type { BaseChain, Desired } from './chain.ts'
 import type { Difference } from './compare.ts'
-import { compileChain } from './compile.ts'
-import { enforceChain } from './enforce.ts'
+import { compilePolicy } from './compile.ts'
+import { enforceFamily, mayStay } from './enforce.ts'
+import type { Ipsets, SavedSets } from './ipsets.ts'
+import { noSets } from './ipsets.ts'
 import { readPosition } from './position.ts'
 import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
@@ -16,8 +19,8 @@ import type { Tables } from './tables.ts'
 export type FamilyOutcome = {
   /** What the kernel was seen to hold; absent when it could not be read. */
   readonly seen?: Seen
-  /** The chain that was seen in force, as wanted; what differs from it later is drift. */
-  readonly chain?: Chain
+  /** What was seen in force, as wanted; what differs from it later is drift. */
+  readonly desired?: Desired
   readonly wrote: boolean
   readonly drift: readonly Drift[]
   readonly notes: readonly string[]
@@ -34,7 +37,11 @@ export type Seen = {
   /** Hash of the rulesets the chain was made from; `none` when there is no chain. */
   readonly ruleset: string
   readonly rules: number
-  readonly position: Position
+  /** How each base chain that should lead to ours does. */
+  readonly positions: Readonly<Partial<Record<BaseChain, Position>>>
+  /** Kernel sets of ours, and how many entries they have together. */
+  readonly sets: number
+  readonly entries: number
 }
 
 /** A change that came from outside. */
@@ -42,10 +49,13 @@ export type Drift = { readonly kind: string; readonly message: string; readonly 
 
 export type KeepOptions = {
   readonly tables: Tables
+  readonly ipsets: Ipsets
   readonly backend: Backend
   readonly family: Family
   readonly wanted: Wanted
   readonly rewrite: boolean
+  /** Looks for what may be left of earlier times, too. */
+  readonly thorough: boolean
   readonly dryRun: boolean
   /** ms since the epoch */
   readonly now: number
@@ -64,57 +74,85 @@ export async function keepFamily(
   try {
     if (options.wanted.kind === 'whatever is there') {
       const table = await options.tables.read(options.backend, options.family)
-      return { ...nothingDone, seen: describe(table, false) }
+      return { ...nothingDone, seen: describe(table, noSets, false) }
     }
     const desired =
-      options.wanted.kind === 'policy' ? compileChain(options.wanted.policy, options.family) : undefined
-    const result = await enforceChain({ ...options, desired, mayMove: moves.length < moveBudget.moves })
+      options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options.family) : undefined
+    const result = await enforceFamily({
+      ...options,
+      desired,
+      mayMove: moves.length < moveBudget.moves,
+      mayHaveSets: options.thorough || (last?.seen?.sets ?? 0) > 0,
+    })
     const moved = result.wrote && result.found.some(({ kind }) => kind === 'jump-preceded')
+    const asWanted = result.left.every(({ kind }) => mayStay(kind))
+    const seen = describe(result.table, result.sets, asWanted)
     return {
-      seen: describe(result.table, result.left.every(mayStay)),
-      ...(desired === undefined ? {} : { chain: desired }),
+      seen,
+      ...(desired === undefined ? {} : { desired }),
       wrote: result.wrote,
-      drift: findDrift(last, desired, result.found, result.left, readPosition(result.table)),
+      drift: findDrift(last, desired, result.found, result.left, seen),
       notes: result.notes,
       moves: moved ? [...moves, options.now] : moves,
       left: result.left,
     }
   } catch (error) {
     if (!isExpected(error)) throw error
-    return { ...nothingDone, ...(last?.chain === undefined ? {} : { chain: last.chain }), error }
+    return { ...nothingDone, ...(last?.desired === undefined ? {} : { desired: last.desired }), error }
   }
 }
 
-/** A rule that must not be overtaken again is left, told of, and does not make our rules any less what was wanted. */
-function mayStay({ kind }: Difference): boolean {
-  return kind === 'jump-preceded'
+const compiled = new WeakMap<Policy, Partial<Record<Family, Desired>>>()
+
+/** The same policy is asked for with every pass. */
+function compileOnce(policy: Policy, family: Family): Desired {
+  const known = compiled.get(policy) ?? {}
+  const desired = known[family] ?? compilePolicy(policy, family)
+  compiled.set(policy, { ...known, [family]: desired })
+  return desired
 }
 
-function describe(table: SavedTable, asWanted: boolean): Seen {
-  const rules = table.get(chainName)?.rules.map(({ text }) => text) ?? []
-  const ruleset = table.has(chainName) ? (readMarker(rules) ?? 'unknown') : 'none'
-  return { asWanted, ruleset, rules: rules.length, position: readPosition(table) }
+function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
+  const chains = [...table].filter(([name]) => isOurChain(name))
+  const first = table.get(chainNames.input)?.rules.map(({ text }) => text)
+  const ruleset = first === undefined ? 'none' : (readMarker(first) ?? 'unknown')
+  return {
+    asWanted,
+    ruleset,
+    rules: chains.reduce((sum, [, { rules }]) => sum + rules.length, 0),
+    positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
+    sets: sets.size,
+    entries: [...sets.values()].reduce((sum, { count }) => sum + count, 0),
+  }
 }
 
-/** Differences are drift only where the same chain had been seen in force: else they are a change of rules. */
+/** Differences are drift only where the same had been seen in force: else they are a change of rules. */
 function findDrift(
   last: FamilyOutcome | undefined,
-  desired: Chain | undefined,
+  desired: Desired | undefined,
   found: readonly Difference[],
   left: readonly Difference[],
-  position: Position,
+  seen: Seen,
 ): Drift[] {
-  if (last?.seen === undefined || !sameChain(last.chain, desired)) return []
+  if (last?.seen === undefined || !sameDesired(last.desired, desired)) return []
+  const { positions } = last.seen
   const known = new Set(last.left.map(({ lines }) => lines.join('\n')))
   const drift: Drift[] = found
     .filter(({ lines }) => !known.has(lines.join('\n')) || lines.length === 0)
-    .map((difference) => ({ ...difference, healed: !left.some(({ kind }) => kind === difference.kind) }))
-  if (position.policy === last.seen.position.policy) return drift
-  const message = `the policy of INPUT went from ${last.seen.position.policy} to ${position.policy}`
-  return [...drift, { kind: 'policy-changed', message, healed: false }]
+    .map((difference) => ({ ...difference, healed: !left.some((other) => isSame(other, difference)) }))
+  const policies = baseChains.flatMap((base): Drift[] => {
+    const [before, after] = [positions[base]?.policy, seen.positions[base]?.policy]
+    if (before === after) return []
+    const message = `the policy of ${base} went from ${before} to ${after}`
+    return [{ kind: 'policy-changed', message, healed: false }]
+  })
+  return [...drift, ...policies]
 }
 
-function sameChain(a: Chain | undefined, b: Chain | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b
-  return a.rules.length === b.rules.length && a.rules.every((rule, index) => rule === b.rules[index])
+function isSame(a: Difference, b: Difference): boolean {
+  return a.kind === b.kind && a.where === b.where
+}
+
+function sameDesired(a: Desired | undefined, b: Desired | undefined): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }

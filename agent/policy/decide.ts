@@ -4,7 +4,7 @@ import type { Problem } from '../ruleset/problem.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
 import { needsLabels, selectRulesets } from '../ruleset/select.ts'
 import type { Labels } from '../ruleset/select.ts'
-import type { NodeFacts, Policy } from './policy.ts'
+import type { ClusterFacts, NodeFacts, Policy } from './policy.ts'
 import { resolvePolicy, UnresolvedError } from './resolve.ts'
 
 /** What should be in force on this node: a policy, nothing at all, or whatever is there, since nothing is known. */
@@ -21,6 +21,14 @@ export type Decision = {
   readonly problems: readonly Problem[]
   /** Why something older than what is written now is wanted, though it is no error of the rulesets. */
   readonly obstacle?: string
+  /** What the policy was resolved from. */
+  readonly resolvedFrom?: ResolvedFrom
+}
+
+type ResolvedFrom = {
+  readonly selected: readonly Ruleset[]
+  readonly facts: NodeFacts
+  readonly cluster: ClusterFacts
 }
 
 /** What is known when deciding; `undefined` where it could not be had. */
@@ -28,18 +36,23 @@ export type Known = {
   readonly parsed: Parsed
   readonly labels: Labels | undefined
   readonly facts: NodeFacts | undefined
+  readonly cluster: ClusterFacts
+  /** ms since the epoch */
+  readonly now: number
 }
 
 /**
  * Decides what should be in force. Whatever is missing or wrong never opens or closes anything: the decision
  * before stands, and at the very start whatever the kernel holds.
  */
-export function decide(last: Decision | undefined, { parsed, labels, facts }: Known): Decision {
+export function decide(last: Decision | undefined, known: Known): Decision {
+  const { parsed, labels, facts, cluster, now } = known
   const { problems } = parsed
   const rulesets = hasErrors(problems) ? last?.rulesets : parsed.rulesets
   const keep = (reason: Pick<Decision, 'obstacle'> & Partial<Decision>): Decision => ({
     wanted: last?.wanted ?? { kind: 'whatever is there' },
     ...(last?.rulesets === undefined ? {} : { rulesets: last.rulesets }),
+    ...(last?.resolvedFrom === undefined ? {} : { resolvedFrom: last.resolvedFrom }),
     problems,
     ...reason,
   })
@@ -52,10 +65,27 @@ export function decide(last: Decision | undefined, { parsed, labels, facts }: Kn
   if (selected.rulesets.length === 0) return { wanted: { kind: 'nothing' }, rulesets, problems }
   if (facts === undefined)
     return keep({ rulesets, obstacle: 'the interfaces of this node could not be read' })
+  const resolvedFrom = { selected: selected.rulesets, facts, cluster }
+  if (last?.wanted.kind === 'policy' && isCurrent(last, resolvedFrom, now)) {
+    return { wanted: last.wanted, rulesets, problems, resolvedFrom }
+  }
   try {
-    return { wanted: { kind: 'policy', policy: resolvePolicy(selected.rulesets, facts) }, rulesets, problems }
+    const policy = resolvePolicy(selected.rulesets, { facts, cluster, now })
+    return { wanted: { kind: 'policy', policy }, rulesets, problems, resolvedFrom }
   } catch (error) {
     if (error instanceof UnresolvedError) return keep({ rulesets, obstacle: error.message })
     throw error
   }
+}
+
+/** Whether resolving again could only lead to the same policy. */
+function isCurrent({ wanted, resolvedFrom }: Decision, from: ResolvedFrom, now: number): boolean {
+  if (wanted.kind !== 'policy' || resolvedFrom === undefined || wanted.policy.changesAt <= now) return false
+  const { selected, facts, cluster } = resolvedFrom
+  return (
+    selected.length === from.selected.length &&
+    selected.every((ruleset, index) => ruleset === from.selected[index]) &&
+    cluster === from.cluster &&
+    JSON.stringify(facts) === JSON.stringify(from.facts)
+  )
 }

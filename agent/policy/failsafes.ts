@@ -1,45 +1,84 @@
 import { parseCidr } from '../ruleset/address.ts'
 import { builtInSets } from '../ruleset/built-in-sets.ts'
 import { protocolNumbers } from '../ruleset/protocol.ts'
-import type { Match, PolicyRule } from './policy.ts'
+import type { Flow } from '../ruleset/ruleset.ts'
+import type { Addresses, Match, PolicyRule } from './policy.ts'
 
 const { icmp, icmpv6, tcp, udp } = protocolNumbers
-const privateNetworks = builtInSets.private.map(parseCidr)
 
-/** ICMPv6 types whose loss breaks IPv6 itself (RFC 4890, 4.4.1): errors, neighbour discovery, multicast listeners. */
-const vitalIcmpv6 = {
-  errors: [1, 2, 3, 4],
-  neighbours: [133, 134, 135, 136, 137],
-  listeners: [130, 131, 132, 143],
-}
-
-/**
- * Rules that stand before everybody's, so that no ruleset can cut a node off by accident. What most packets
- * match comes first: it costs the least there.
- */
-export const failsafes: readonly PolicyRule[] = [
+/** What most packets match comes first: it costs the least there. */
+const established = failsafe('established', {
   // Untracked traffic (NOTRACK, as NodeLocal DNS uses it) is never ESTABLISHED, so its replies need this.
-  failsafe('established', { states: ['RELATED', 'ESTABLISHED', 'UNTRACKED'] }),
-  failsafe('loopback', { interfaces: ['lo'] }),
-  // A NodePort or hostPort that leads to a host process arrives here with another port than the client used:
-  // rules name what the client used, so they cannot be held against it.
-  failsafe('translated', { states: ['DNAT'] }),
-  failsafe('icmp errors', { protocols: [icmp], icmpTypes: [3, 11, 12] }),
-  failsafe('icmpv6 errors', { protocols: [icmpv6], icmpTypes: vitalIcmpv6.errors }),
-  failsafe('neighbour discovery', { protocols: [icmpv6], icmpTypes: vitalIcmpv6.neighbours }),
-  failsafe('multicast listeners', { protocols: [icmpv6], icmpTypes: vitalIcmpv6.listeners }),
-  failsafe('dhcp', { protocols: [udp], from: [parseCidr('0.0.0.0/0')], sourcePort: 67, ports: [only(68)] }),
-  failsafe('dhcpv6', {
-    protocols: [udp],
-    from: [parseCidr('fe80::/10')],
-    sourcePort: 547,
-    ports: [only(546)],
-  }),
-  failsafe('kubelet', { protocols: [tcp], from: privateNetworks, ports: [only(10_250)] }),
+  states: ['RELATED', 'ESTABLISHED', 'UNTRACKED'],
+})
+
+const loopback = failsafe('loopback', { interfaces: ['lo'] })
+
+/** Errors, without which connections hang: RFC 4890, 4.3.1, and their like of IPv4. */
+const icmpErrors = [
+  failsafe('icmp errors', { protocols: [icmp], icmpTypes: { ipv4: types(3, 11, 12), ipv6: [] } }),
+  failsafe('icmpv6 errors', { protocols: [icmpv6], icmpTypes: { ipv4: [], ipv6: types(1, 2, 3, 4) } }),
 ]
 
+/** ICMPv6 types whose loss breaks IPv6 itself on a link (RFC 4890, 4.4.1). */
+const neighbours = [
+  failsafe('neighbour discovery', {
+    protocols: [icmpv6],
+    icmpTypes: { ipv4: [], ipv6: types(133, 134, 135, 136, 137) },
+  }),
+  failsafe('multicast listeners', {
+    protocols: [icmpv6],
+    icmpTypes: { ipv4: [], ipv6: types(130, 131, 132, 143) },
+  }),
+]
+
+const dhcpReplies = [
+  failsafe('dhcp', { protocols: [udp], from: networks('0.0.0.0/0'), sourcePort: 67, ports: [only(68)] }),
+  failsafe('dhcpv6', { protocols: [udp], from: networks('fe80::/10'), sourcePort: 547, ports: [only(546)] }),
+]
+
+const dhcpRequests = [
+  failsafe('dhcp', { protocols: [udp], from: networks('0.0.0.0/0'), sourcePort: 68, ports: [only(67)] }),
+  failsafe('dhcpv6', { protocols: [udp], from: networks('fe80::/10'), sourcePort: 546, ports: [only(547)] }),
+]
+
+const dns = failsafe('dns', { protocols: [tcp, udp], ports: [only(53)] })
+
+/**
+ * Rules that stand before everybody's, so that no ruleset can cut a node off by accident.
+ */
+export const failsafes: Readonly<Record<Flow, readonly PolicyRule[]>> = {
+  ingress: [
+    established,
+    loopback,
+    ...icmpErrors,
+    ...neighbours,
+    ...dhcpReplies,
+    failsafe('kubelet', { protocols: [tcp], from: networks(...builtInSets.private), ports: [only(10_250)] }),
+  ],
+  egress: [
+    established,
+    loopback,
+    ...icmpErrors,
+    ...neighbours,
+    ...dhcpRequests,
+    dns,
+    failsafe('api servers', { protocols: [tcp], to: { cidrs: [], sets: ['apiServers'] } }),
+  ],
+  podIngress: [established, ...icmpErrors],
+  podEgress: [established, ...icmpErrors, dns],
+}
+
 function failsafe(name: string, match: Match): PolicyRule {
-  return { comment: `failsafe ${name}`, action: 'accept', match }
+  return { kind: 'failsafe', name, action: 'accept', match, log: false, audit: false }
+}
+
+function networks(...texts: readonly string[]): Addresses {
+  return { cidrs: texts.map(parseCidr), sets: [] }
+}
+
+function types(...numbers: readonly number[]) {
+  return numbers.map((type) => ({ type }))
 }
 
 function only(port: number) {

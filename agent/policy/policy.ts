@@ -1,38 +1,71 @@
 import type { Cidr } from '../ruleset/address.ts'
+import type { ClusterSet } from '../ruleset/built-in-sets.ts'
 import type { Protocol } from '../ruleset/protocol.ts'
-import type { PortRange } from '../ruleset/ruleset.ts'
-import type { Action } from '../ruleset/schema.ts'
+import type { ConnectionLimit, Flow, IcmpTypes, PortRange, RateLimit } from '../ruleset/ruleset.ts'
+import type { Action } from '../ruleset/fields.ts'
 
 /** What one node enforces: every rule in the order of evaluation, free of names that still need looking up. */
 export type Policy = {
   /** Short hash of the rulesets it came from; the same on every node that they select. */
   readonly hash: string
-  /** Failsafes, then rules, then defaults. What matches none of them is accepted. */
-  readonly rules: readonly PolicyRule[]
+  /** For each way: failsafes, then rules, then the default. What matches none of them is accepted. */
+  readonly flows: Readonly<Record<Flow, readonly PolicyStep[]>>
+  /** Interfaces that any ruleset calls external: what comes in on one of them does not come from a pod. */
+  readonly external: readonly string[]
+  /** Addresses of the node. */
+  readonly self: readonly Cidr[]
+  /** What the cluster's sets hold now. */
+  readonly clusterSets: Readonly<Record<ClusterSet, readonly Cidr[]>>
+  /** Rulesets whose rules let standing connections be, when they begin to deny them. */
+  readonly keepsEstablished: ReadonlySet<string>
+  /** When a rule expires next, in ms since the epoch; Infinity: never. */
+  readonly changesAt: number
   /** What its author should know, each a sentence. */
   readonly warnings: readonly string[]
 }
 
+export type PolicyStep = PolicyRule | AuditedRuleset
+
+/** A ruleset in audit mode: evaluated by itself, counted, logged; whatever it says, the next step follows. */
+export type AuditedRuleset = {
+  readonly kind: 'audit'
+  readonly ruleset: string
+  readonly rules: readonly PolicyRule[]
+}
+
 export type PolicyRule = {
-  /** Says where the rule comes from; it travels with the rule into the kernel. */
-  readonly comment: string
+  readonly kind: 'failsafe' | 'rule' | 'default'
+  /** The ruleset it stands in; none for failsafes, and for defaults that several rulesets set. */
+  readonly ruleset?: string
+  readonly name: string
   readonly action: Action
   readonly match: Match
+  /** What exceeds it is dropped. What does not is accepted, or if the action is drop goes on to the next step. */
+  readonly limit?: RateLimit
+  readonly connections?: ConnectionLimit
+  readonly log: boolean
+  /** Counted and logged, and otherwise as if it were not there. Never on accept. */
+  readonly audit: boolean
 }
 
 /** All that is given must hold; a list holds when one of its members does. */
 export type Match = {
-  /** Interfaces the packet came in on; `+` at the end stands for any ending. */
+  /** Interfaces the packet came in on, or for egress flows goes out on; `+` at the end stands for any ending. */
   readonly interfaces?: readonly string[]
   readonly protocols?: readonly Protocol[]
   readonly ports?: readonly PortRange[]
   readonly sourcePort?: number
-  readonly icmpTypes?: readonly number[]
-  readonly from?: readonly Cidr[]
-  readonly to?: readonly Cidr[]
+  readonly icmpTypes?: IcmpTypes
+  readonly from?: Addresses
+  readonly to?: Addresses
   /** Conntrack states, in the order that `iptables-save` prints them. */
-  readonly states?: readonly ('RELATED' | 'ESTABLISHED' | 'UNTRACKED' | 'DNAT')[]
+  readonly states?: readonly ('RELATED' | 'ESTABLISHED' | 'UNTRACKED')[]
+  /** Also what goes to a metadata address by no external interface; of podEgress rules that name no interfaces. */
+  readonly orMetadata?: boolean
 }
+
+/** Networks, and sets of the cluster. Neither: nobody. */
+export type Addresses = { readonly cidrs: readonly Cidr[]; readonly sets: readonly ClusterSet[] }
 
 /** What has to be known of a node to resolve a ruleset for it. */
 export type NodeFacts = {
@@ -40,4 +73,12 @@ export type NodeFacts = {
   readonly external: readonly string[]
   /** All interfaces there are. */
   readonly interfaces: readonly string[]
+  /** Addresses of the node on all of them, loopback left out. */
+  readonly addresses: readonly Cidr[]
 }
+
+/** What the cluster's sets hold; `undefined` where it could never be had. */
+export type ClusterFacts = Readonly<Record<ClusterSet, readonly Cidr[] | undefined>>
+
+/** Of a host that is in no cluster. */
+export const noClusterFacts: ClusterFacts = { nodes: undefined, apiServers: undefined, podCIDRs: undefined }

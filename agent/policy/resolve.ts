@@ -1,14 +1,26 @@
 import { createHash } from 'node:crypto'
-import { parseCidr } from '../ruleset/address.ts'
+import { formatCidr, parseCidr } from '../ruleset/address.ts'
 import type { Cidr } from '../ruleset/address.ts'
-import { builtInSets } from '../ruleset/built-in-sets.ts'
-import type { AddressSource, Rule, Ruleset } from '../ruleset/ruleset.ts'
+import { builtInSets, clusterSets, isClusterSet, selfSet } from '../ruleset/built-in-sets.ts'
+import type { ClusterSet } from '../ruleset/built-in-sets.ts'
+import { mergeCidrs } from '../ruleset/merge-cidrs.ts'
+import { flows } from '../ruleset/ruleset.ts'
+import type { AddressSource, Flow, Rule, Ruleset } from '../ruleset/ruleset.ts'
 import { failsafes } from './failsafes.ts'
-import type { Match, NodeFacts, Policy, PolicyRule } from './policy.ts'
+import type { Addresses, ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
+import { warnOfPolicy } from './warn.ts'
 
 /** A fact that a ruleset needs cannot be had on this node now. */
 export class UnresolvedError extends Error {
   override readonly name = 'UnresolvedError'
+}
+
+/** What names of a ruleset stand for on one node. */
+export type Surroundings = {
+  readonly facts: NodeFacts
+  readonly cluster: ClusterFacts
+  /** ms since the epoch: rules that have expired by then are left out. */
+  readonly now: number
 }
 
 /**
@@ -16,45 +28,105 @@ export class UnresolvedError extends Error {
  *
  * @throws {UnresolvedError} when `external: auto` is asked for and no interface holds a default route.
  */
-export function resolvePolicy(rulesets: readonly Ruleset[], facts: NodeFacts): Policy {
-  const rules = rulesets.flatMap((ruleset) => ruleset.rules.map((rule) => resolveRule(rule, ruleset, facts)))
+export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surroundings): Policy {
+  const { facts, cluster, now } = surroundings
+  const expiries = rulesets.flatMap(({ rules }) => rules.map(({ expiresAt }) => expiresAt ?? Infinity))
+  const steps = (flow: Flow) => stepsOf(flow, rulesets, surroundings)
   return {
     hash: hashRulesets(rulesets),
-    rules: [...failsafes, ...rules, ...defaultIngress(rulesets, facts)],
-    warnings: [...openWarning(rulesets), ...absentInterfaces(rulesets, facts)],
+    flows: {
+      ingress: steps('ingress'),
+      egress: steps('egress'),
+      podIngress: steps('podIngress'),
+      podEgress: steps('podEgress'),
+    },
+    external: [...new Set(rulesets.flatMap((ruleset) => externalInterfaces(ruleset, facts)))],
+    self: facts.addresses,
+    clusterSets: knownSets(cluster),
+    keepsEstablished: new Set(
+      rulesets.filter(({ established }) => established === 'keep').map(({ name }) => name),
+    ),
+    changesAt: Math.min(...expiries.filter((expiry) => expiry > now), Infinity),
+    warnings: warnOfPolicy(rulesets, surroundings),
   }
 }
 
 /** Hash of what rulesets mean: comments, order of keys and file names do not change it. */
 export function hashRulesets(rulesets: readonly Ruleset[]): string {
-  const meaning = rulesets.map(({ name, priority, external, defaults, sets, rules }) => ({
-    name,
-    priority,
-    external,
-    defaults,
-    sets: [...sets].toSorted(([a], [b]) => (a < b ? -1 : 1)),
-    rules,
-  }))
-  return createHash('sha256').update(JSON.stringify(meaning)).digest('hex').slice(0, 12)
+  const hash = createHash('sha256')
+  for (const { name, priority, mode, established, external, defaults, sets, rules } of rulesets) {
+    const sortedDefaults = flows.map((flow) => defaults[flow])
+    hash.update(JSON.stringify([name, priority, mode, established, external, sortedDefaults, rules]))
+    for (const [set, members] of [...sets].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+      hash.update(`${set}\n${members.map(formatCidr).join(' ')}\n`)
+    }
+  }
+  return hash.digest('hex').slice(0, 12)
 }
 
-function resolveRule(rule: Rule, ruleset: Ruleset, facts: NodeFacts): PolicyRule {
-  const interfaces = rule.interfaces ?? externalInterfaces(ruleset, facts)
+function stepsOf(flow: Flow, rulesets: readonly Ruleset[], surroundings: Surroundings): PolicyStep[] {
+  const steps = rulesets.flatMap((ruleset): PolicyStep[] => {
+    const rules = ruleset.rules
+      .filter((rule) => rule.flow === flow && (rule.expiresAt ?? Infinity) > surroundings.now)
+      .map((rule) => resolveRule(rule, ruleset, surroundings))
+    if (ruleset.mode === 'enforce') return rules
+    const audited = [...rules, ...defaultOf(flow, [ruleset], surroundings.facts)]
+    return audited.length === 0 ? [] : [{ kind: 'audit', ruleset: ruleset.name, rules: audited }]
+  })
+  const enforced = rulesets.filter(({ mode }) => mode === 'enforce')
+  // A set that nobody can fill here is not made for a failsafe alone.
+  const standing = failsafes[flow].filter(({ match }) =>
+    (match.to?.sets ?? []).every((set) => surroundings.cluster[set] !== undefined),
+  )
+  return [...standing, ...steps, ...defaultOf(flow, enforced, surroundings.facts)]
+}
+
+function resolveRule(rule: Rule, ruleset: Ruleset, surroundings: Surroundings): PolicyRule {
   const match: Match = {
-    ...(interfaces.includes('any') ? {} : { interfaces }),
+    ...scopeOf(rule.interfaces ?? externalInterfaces(ruleset, surroundings.facts)),
+    ...(rule.flow === 'podEgress' && rule.interfaces === undefined ? { orMetadata: true } : {}),
     protocols: rule.protocols,
     ports: rule.ports,
-    ...(rule.from === undefined ? {} : { from: resolveSources(rule.from, ruleset) }),
-    ...(rule.to === undefined ? {} : { to: resolveSources(rule.to, ruleset) }),
+    ...(rule.icmpTypes === undefined ? {} : { icmpTypes: rule.icmpTypes }),
+    ...(rule.from === undefined ? {} : { from: resolveAddresses(rule.from, ruleset, surroundings) }),
+    ...(rule.to === undefined ? {} : { to: resolveAddresses(rule.to, ruleset, surroundings) }),
   }
-  return { comment: `${ruleset.name}/${rule.name}`, action: rule.action, match }
+  const { name, action, limit, connections, log, audit } = rule
+  return {
+    kind: 'rule',
+    ruleset: ruleset.name,
+    name,
+    action,
+    match,
+    ...(limit === undefined ? {} : { limit }),
+    ...(connections === undefined ? {} : { connections }),
+    log,
+    audit,
+  }
 }
 
-function resolveSources(sources: readonly AddressSource[], ruleset: Ruleset): Cidr[] {
-  return sources.flatMap((source) => ('set' in source ? resolveSet(source.set, ruleset) : [source]))
+function scopeOf(interfaces: readonly string[]): Pick<Match, 'interfaces'> {
+  return interfaces.includes('any') ? {} : { interfaces }
 }
 
-function resolveSet(name: string, { sets }: Ruleset): readonly Cidr[] {
+function resolveAddresses(
+  sources: readonly AddressSource[],
+  ruleset: Ruleset,
+  surroundings: Surroundings,
+): Addresses {
+  const names = sources.flatMap((source) => ('set' in source ? [source.set] : []))
+  const lists = sources.map((source) =>
+    'set' in source ? fixedSet(source.set, ruleset, surroundings) : [source],
+  )
+  // The members of a set are merged already, and may be very many.
+  const [first] = lists
+  const cidrs = lists.length === 1 && first !== undefined ? first : mergeCidrs(lists.flat())
+  return { cidrs, sets: clusterSets.filter((set) => names.includes(set)) }
+}
+
+function fixedSet(name: string, { sets }: Ruleset, { facts }: Surroundings): readonly Cidr[] {
+  if (name === selfSet) return facts.addresses
+  if (isClusterSet(name)) return []
   const builtIn = Object.entries(builtInSets).find(([known]) => known === name)
   return builtIn === undefined ? (sets.get(name) ?? []) : builtIn[1].map(parseCidr)
 }
@@ -67,30 +139,31 @@ function externalInterfaces({ external, name }: Ruleset, facts: NodeFacts): read
   )
 }
 
-/** Rulesets agree on the default (selectRulesets sees to it), but each may name other external interfaces. */
-function defaultIngress(rulesets: readonly Ruleset[], facts: NodeFacts): PolicyRule[] {
-  const setters = rulesets.filter(({ defaults }) => defaults.ingress !== undefined)
-  const action = setters[0]?.defaults.ingress
+/** Rulesets agree on a default (selectRulesets sees to it), but each may name other external interfaces. */
+function defaultOf(flow: Flow, rulesets: readonly Ruleset[], facts: NodeFacts): PolicyRule[] {
+  const setters = rulesets.filter(({ defaults }) => defaults[flow] !== undefined)
+  const action = setters[0]?.defaults[flow]
   if (action === undefined || action === 'accept') return []
   const interfaces = [...new Set(setters.flatMap((ruleset) => externalInterfaces(ruleset, facts)))]
-  return [{ comment: 'default ingress', action, match: interfaces.includes('any') ? {} : { interfaces } }]
+  const [only] = setters.length === 1 ? setters : []
+  const match = { ...scopeOf(interfaces), ...(flow === 'podEgress' ? { orMetadata: true } : {}) }
+  return [
+    {
+      kind: 'default',
+      ...(only === undefined ? {} : { ruleset: only.name }),
+      name: flow,
+      action,
+      match,
+      log: false,
+      audit: false,
+    },
+  ]
 }
 
-function openWarning(rulesets: readonly Ruleset[]): string[] {
-  const closes = rulesets.some(({ defaults }) => defaults.ingress === 'drop' || defaults.ingress === 'reject')
-  return closes ? [] : ['nothing is closed: no ruleset sets defaults.ingress to drop or reject']
-}
-
-function absentInterfaces(rulesets: readonly Ruleset[], facts: NodeFacts): string[] {
-  const named = rulesets.flatMap(({ external, rules }) => [
-    ...(external === 'auto' ? [] : external),
-    ...rules.flatMap(({ interfaces }) => interfaces ?? []),
-  ])
-  return [...new Set(named)]
-    .filter((name) => name !== 'any' && !facts.interfaces.some((present) => covers(name, present)))
-    .map((name) => `no interface is called ${name} here: what is limited to it matches nothing`)
-}
-
-function covers(pattern: string, name: string): boolean {
-  return pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : pattern === name
+function knownSets(cluster: ClusterFacts): Record<ClusterSet, readonly Cidr[]> {
+  return {
+    nodes: cluster.nodes ?? [],
+    apiServers: cluster.apiServers ?? [],
+    podCIDRs: cluster.podCIDRs ?? [],
+  }
 }

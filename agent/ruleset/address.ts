@@ -44,6 +44,16 @@ export function formatCidr(cidr: Cidr): string {
   return `${cidr.address}/${cidr.prefix}`
 }
 
+/** Whether every address of `inner` is one of `outer` too. */
+export function covers(outer: Cidr, inner: Cidr): boolean {
+  if (outer.family !== inner.family || outer.prefix > inner.prefix) return false
+  const bytes = ipaddr.parse(outer.address).toByteArray()
+  return ipaddr
+    .parse(inner.address)
+    .toByteArray()
+    .every((byte, index) => (byte & maskOf(index, outer.prefix)) === bytes[index])
+}
+
 function familyOf(address: string): Family {
   if (isIPv4(address)) return 'ipv4'
   if (isIPv6(address)) return 'ipv6'

@@ -1,10 +1,10 @@
 import { families, familyOfText } from './address.ts'
 import type { Family } from './address.ts'
-import { builtInSets } from './built-in-sets.ts'
+import { builtInSets, reservedSetNames } from './built-in-sets.ts'
 import { checkRule } from './check-rule.ts'
 import type { KnownSets } from './check-rule.ts'
 import type { Issue } from './explain-issue.ts'
-import { ruleSchema } from './schema.ts'
+import { ruleSchema } from './rule-schema.ts'
 import type { RulesetDocument } from './schema.ts'
 import { checkSelector } from './select.ts'
 
@@ -61,8 +61,9 @@ function isMap(value: unknown): value is Record<string, unknown> {
 }
 
 function knownSets(sets: Readonly<Record<string, unknown>>): KnownSets {
+  const reserved = [...reservedSetNames].map((name) => [name, families] as const)
   const entries = Object.entries({ ...sets, ...builtInSets })
-  return new Map(entries.map(([name, members]) => [name, familiesOfSet(members)]))
+  return new Map([...reserved, ...entries.map(([name, members]) => [name, familiesOfSet(members)] as const)])
 }
 
 function familiesOfSet(members: unknown): readonly Family[] {

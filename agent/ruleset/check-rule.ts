@@ -1,11 +1,13 @@
+import { messageOf } from '../errors.ts'
 import { families, familyOfText } from './address.ts'
 import type { Family } from './address.ts'
 import type { Issue } from './explain-issue.ts'
+import { parseIcmpType } from './icmp-types.ts'
 import { nearest } from './problem.ts'
 import { hasPorts, protocolNames } from './protocol.ts'
 import type { Protocol } from './protocol.ts'
-import { isSetName } from './schema.ts'
-import type { RuleDocument } from './schema.ts'
+import { isSetName } from './fields.ts'
+import type { RuleDocument } from './rule-schema.ts'
 
 /** Families each set has addresses of; an empty set counts as both, since it may be filled later. */
 export type KnownSets = ReadonlyMap<string, readonly Family[]>
@@ -14,7 +16,14 @@ export type KnownSets = ReadonlyMap<string, readonly Family[]>
 export function checkRule(rule: RuleDocument, sets: KnownSets): Issue[] {
   const undefinedSets = [...checkSetNames('from', rule.from, sets), ...checkSetNames('to', rule.to, sets)]
   const interfaces = checkInterfaces(rule)
-  const issues = [...checkPorts(rule), ...interfaces, ...undefinedSets]
+  const issues = [
+    ...checkPorts(rule),
+    ...checkIcmpTypes(rule),
+    ...checkLimits(rule),
+    ...checkAudit(rule),
+    ...interfaces,
+    ...undefinedSets,
+  ]
   return undefinedSets.length > 0 ? issues : [...issues, ...checkFamilies(rule, sets)]
 }
 
@@ -38,6 +47,55 @@ function checkPorts(rule: RuleDocument): Issue[] {
   const found = rule.protocol === undefined ? 'no protocol' : `protocol ${without}`
   const message = `found ports with ${found}, expected only protocols that have ports: tcp, udp, sctp`
   return [{ path: ['ports'], part: 'key', message }]
+}
+
+function checkIcmpTypes(rule: RuleDocument): Issue[] {
+  const { icmpTypes } = rule
+  if (icmpTypes === undefined) return []
+  const protocols = protocolsOf(rule)
+  if (protocols.some((protocol) => familyOfIcmp(protocol) === undefined)) {
+    const message = 'found ICMP types, expected only the protocols icmp and icmpv6 with them'
+    return [{ path: ['icmpTypes'], part: 'key', message }]
+  }
+  const ofRule = protocols.map(familyOfIcmp).filter((family) => family !== undefined)
+  return icmpTypes.flatMap((type, index) =>
+    ofRule.flatMap((family) => {
+      try {
+        parseIcmpType(type, family)
+        return []
+      } catch (error) {
+        return [{ path: ['icmpTypes', index], message: messageOf(error) }]
+      }
+    }),
+  )
+}
+
+/** The family whose ICMP a protocol is; nothing for other protocols. */
+export function familyOfIcmp(protocol: Protocol): Family | undefined {
+  if (protocol === protocolNames.icmp) return 'ipv4'
+  return protocol === protocolNames.icmpv6 ? 'ipv6' : undefined
+}
+
+function checkLimits(rule: RuleDocument): Issue[] {
+  return (['limit', 'connections'] as const).flatMap((key): Issue[] => {
+    const limit = rule[key]
+    if (limit === undefined) return []
+    if (rule.action === 'reject') {
+      const message = 'found a limit on reject, expected it on accept or drop: what exceeds it is dropped'
+      return [{ path: [key], part: 'key', message }]
+    }
+    const prefixed = limit.ipv4Prefix !== undefined || limit.ipv6Prefix !== undefined
+    if (limit.per !== 'rule' || !prefixed) return []
+    return [
+      { path: [key], message: 'found a prefix length with "per: rule", expected it with "per: source"' },
+    ]
+  })
+}
+
+function checkAudit({ audit, action }: RuleDocument): Issue[] {
+  if (audit !== true || action !== 'accept') return []
+  const message = 'found audit on accept, expected it on drop or reject: it tells what would be denied'
+  return [{ path: ['audit'], part: 'key', message }]
 }
 
 function checkInterfaces({ interfaces = [] }: RuleDocument): Issue[] {

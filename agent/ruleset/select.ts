@@ -1,6 +1,7 @@
 import type { Issue } from './explain-issue.ts'
 import type { Problem } from './problem.ts'
-import type { Ruleset } from './ruleset.ts'
+import { flows } from './ruleset.ts'
+import type { Flow, Ruleset } from './ruleset.ts'
 import { labelSelector } from './schema.ts'
 import type { LabelSelector } from './schema.ts'
 
@@ -59,13 +60,18 @@ function holds({ key, operator, values = [] }: Expression, labels: Labels): bool
 }
 
 function contradictions(selected: readonly Ruleset[]): Problem[] {
-  const first = selected.find(({ defaults }) => defaults.ingress !== undefined)
+  const enforced = selected.filter(({ mode }) => mode === 'enforce')
+  return flows.flatMap((flow) => contradictionsOf(flow, enforced))
+}
+
+function contradictionsOf(flow: Flow, selected: readonly Ruleset[]): Problem[] {
+  const first = selected.find(({ defaults }) => defaults[flow] !== undefined)
   return selected.flatMap(({ path, defaults, positions }) => {
-    if (first === undefined || defaults.ingress === undefined || defaults.ingress === first.defaults.ingress)
-      return []
+    const [found, expected] = [defaults[flow], first?.defaults[flow]]
+    if (first === undefined || found === undefined || found === expected) return []
     const message =
-      `spec.defaults.ingress: found ${defaults.ingress}, expected ${first.defaults.ingress}, ` +
+      `spec.defaults.${flow}: found ${found}, expected ${expected}, ` +
       `which ruleset "${first.name}" (${first.path}) sets for the same node`
-    return [{ path, severity: 'error' as const, ...positions.ingress, message }]
+    return [{ path, severity: 'error' as const, line: 1, column: 1, ...positions.defaults[flow], message }]
   })
 }

@@ -1,11 +1,12 @@
 /** The most a Ruleset file may hold; a ConfigMap holds as much in all its keys together. */
 export const largestFile = 1024 * 1024
 
-/** Decodes UTF-8 text, strictly. */
-export function decodeText(bytes: Uint8Array): string | { readonly error: string } {
-  if (bytes.byteLength > largestFile) {
-    return { error: `found a file of ${bytes.byteLength} bytes, expected at most ${largestFile} (1 MiB)` }
-  }
+/** The most an address list may hold: a ConfigMap holds 1 MiB, but a file of a plain host may be larger. */
+export const largestDataFile = 16 * largestFile
+
+/** Decodes UTF-8 text of at most so many bytes, strictly. */
+export function decodeText(bytes: Uint8Array, largest: number): string | { readonly error: string } {
+  if (bytes.byteLength > largest) return { error: tooLarge(bytes.byteLength, largest) }
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -16,4 +17,8 @@ export function decodeText(bytes: Uint8Array): string | { readonly error: string
   return /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(text)
     ? { error: 'found control characters, expected a text file' }
     : text
+}
+
+export function tooLarge(bytes: number, largest: number): string {
+  return `found a file of ${bytes} bytes, expected at most ${largest} (${largest / largestFile} MiB)`
 }

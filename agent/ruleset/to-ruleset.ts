@@ -1,47 +1,114 @@
+import type { DataFiles } from './data-files.ts'
 import { parseCidr } from './address.ts'
-import { protocolsOf } from './check-rule.ts'
-import type { AddressSource, Rule, Ruleset } from './ruleset.ts'
-import { isSetName, portEnds } from './schema.ts'
-import type { RuleDocument, RulesetDocument } from './schema.ts'
+import type { Cidr } from './address.ts'
+import { familyOfIcmp, protocolsOf } from './check-rule.ts'
+import { parseIcmpType } from './icmp-types.ts'
+import { mergeCidrs } from './merge-cidrs.ts'
+import { parseRate } from './rate.ts'
+import type {
+  AddressSource,
+  ConnectionLimit,
+  Flow,
+  IcmpTypes,
+  LimitScope,
+  RateLimit,
+  Rule,
+  Ruleset,
+} from './ruleset.ts'
+import { flows } from './ruleset.ts'
+import { isSetName, portEnds } from './fields.ts'
+import type { RuleDocument } from './rule-schema.ts'
+import type { RulesetDocument, SetDocument } from './schema.ts'
 import type { YamlDocument } from './yaml.ts'
 
-/** Builds the value of a document that has passed every check. */
+/** Builds the value of a document that has passed every check. `data` holds the address lists it names. */
 export function toRuleset(
   path: string,
   document: YamlDocument,
   { metadata, spec }: RulesetDocument,
+  data: DataFiles,
 ): Ruleset {
+  const { defaults = {}, rules = [] } = spec
+  const setFlows = flows.filter((flow) => defaults[flow] !== undefined)
   return {
     name: metadata.name,
     path,
     priority: spec.priority ?? 100,
+    mode: spec.mode ?? 'enforce',
+    established: spec.established ?? 'cut',
     ...(spec.nodeSelector === undefined ? {} : { nodeSelector: spec.nodeSelector }),
     external: spec.interfaces?.external ?? 'auto',
-    defaults: spec.defaults?.ingress === undefined ? {} : { ingress: spec.defaults.ingress },
-    sets: new Map(Object.entries(spec.sets ?? {}).map(([name, members]) => [name, members.map(parseCidr)])),
-    rules: (spec.rules ?? []).map(toRule),
+    defaults: Object.fromEntries(setFlows.map((flow) => [flow, defaults[flow]])),
+    sets: new Map(Object.entries(spec.sets ?? {}).map(([name, set]) => [name, membersOf(set, data)])),
+    rules: rules.map(toRule),
     positions: {
       name: document.at(['metadata', 'name']),
-      ingress: document.at(['spec', 'defaults', 'ingress']),
+      defaults: Object.fromEntries(setFlows.map((flow) => [flow, document.at(['spec', 'defaults', flow])])),
+      rules: rules.map((_, index) => document.at(['spec', 'rules', index])),
     },
   }
+}
+
+function membersOf(set: SetDocument, data: DataFiles): readonly Cidr[] {
+  return Array.isArray(set) ? mergeCidrs(set.map(parseCidr)) : data.cidrsOf(set.file)
 }
 
 function toRule(rule: RuleDocument): Rule {
   return {
     name: rule.name,
+    flow: flowOf(rule),
     action: rule.action,
     protocols: protocolsOf(rule),
     ports: (rule.ports ?? []).map((port) => {
       const [first, last] = portEnds(port)
       return { first, last }
     }),
+    ...(rule.icmpTypes === undefined ? {} : { icmpTypes: toIcmpTypes(rule, rule.icmpTypes) }),
     ...(rule.from === undefined ? {} : { from: rule.from.map(toSource) }),
     ...(rule.to === undefined ? {} : { to: rule.to.map(toSource) }),
     ...(rule.interfaces === undefined ? {} : { interfaces: rule.interfaces }),
+    ...(rule.limit === undefined ? {} : { limit: toRateLimit(rule.limit) }),
+    ...(rule.connections === undefined ? {} : { connections: toConnectionLimit(rule.connections) }),
+    log: rule.log ?? false,
+    audit: rule.audit ?? false,
+    ...(rule.expiresAt === undefined ? {} : { expiresAt: Date.parse(rule.expiresAt) }),
   }
+}
+
+function flowOf({ direction = 'ingress', endpoint = 'node' }: RuleDocument): Flow {
+  if (endpoint === 'node') return direction
+  return direction === 'ingress' ? 'podIngress' : 'podEgress'
 }
 
 function toSource(member: string): AddressSource {
   return isSetName(member) ? { set: member } : parseCidr(member)
+}
+
+function toIcmpTypes(rule: RuleDocument, types: readonly (string | number)[]): IcmpTypes {
+  const ofRule = new Set(protocolsOf(rule).map(familyOfIcmp))
+  const typesOf = (family: 'ipv4' | 'ipv6') =>
+    ofRule.has(family) ? types.map((type) => parseIcmpType(type, family)) : []
+  return { ipv4: typesOf('ipv4'), ipv6: typesOf('ipv6') }
+}
+
+/** As many at once as a client that starts up may open, where nobody says. */
+const defaultBurst = 5
+
+function toRateLimit(limit: NonNullable<RuleDocument['limit']>): RateLimit {
+  return { ...parseRate(limit.rate), burst: limit.burst ?? defaultBurst, scope: toScope(limit) }
+}
+
+function toConnectionLimit(limit: NonNullable<RuleDocument['connections']>): ConnectionLimit {
+  return { max: limit.max, scope: toScope(limit) }
+}
+
+/** An IPv6 client has a /64 to choose its addresses from (RFC 6177), so all of it counts as one source. */
+function toScope({ per = 'source', ipv4Prefix = 32, ipv6Prefix = 64 }: ScopeDocument): LimitScope {
+  return per === 'rule' ? { per } : { per, ipv4Prefix, ipv6Prefix }
+}
+
+type ScopeDocument = {
+  readonly per?: 'source' | 'rule' | undefined
+  readonly ipv4Prefix?: number | undefined
+  readonly ipv6Prefix?: number | undefined
 }

@@ -1,5 +1,5 @@
 import type { Backend } from '../netfilter/backend.ts'
-import type { FamilyOutcome } from '../netfilter/keep-family.ts'
+import type { FamilyOutcome, Seen } from '../netfilter/keep-family.ts'
 import type { Decision } from '../policy/decide.ts'
 import type { NodeFacts } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
@@ -115,11 +115,12 @@ function familyStatus({ seen, error }: FamilyOutcome): FamilyStatus {
       error: error?.message ?? '',
     }
   }
-  const { jumps, precededBy } = seen.position
+  const { jumps = [], precededBy } = seen.positions.INPUT ?? {}
   return {
     inForce: jumps.length > 0 && seen.ruleset !== 'none' ? 'yes' : 'no',
     ruleset: seen.ruleset,
     rules: seen.rules,
+    ...(seen.sets === 0 ? {} : { sets: seen.sets, entries: seen.entries }),
     position: jumps.length === 0 ? 'absent' : precededBy === undefined ? 'first' : 'preceded',
   }
 }
@@ -131,11 +132,10 @@ function warnings({ decision, families, facts, otherRules }: Knowledge): string[
   const ofPolicy = decision?.wanted.kind === 'policy' ? decision.wanted.policy.warnings : []
   const ofFamilies = Object.entries(families).flatMap(([family, { seen, notes }]) => [
     ...notes.map((note) => `${family}: ${note}`),
-    ...(seen?.position.policy === 'DROP'
-      ? [
-          `${family}: the policy of INPUT is DROP, so what a rule accepts is dropped unless somebody else accepts it`,
-        ]
-      : []),
+    ...closedBases(seen).map(
+      (base) =>
+        `${family}: the policy of ${base} is DROP, so what a rule accepts is dropped unless somebody else accepts it`,
+    ),
   ])
   return [...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
     0,
@@ -145,10 +145,19 @@ function warnings({ decision, families, facts, otherRules }: Knowledge): string[
 
 function notEnforceable(families: Knowledge['families']): string[] {
   return Object.entries(families).flatMap(([family, { seen }]) => {
-    const rule = seen?.position.precededBy?.rule
-    if (rule === undefined) return []
-    return [
-      `${family}: what "-A INPUT ${rule}" accepts or drops never reaches our rules; it belongs to somebody else`,
-    ]
+    return Object.entries(seen?.positions ?? {}).flatMap(([base, { precededBy }]) => {
+      if (precededBy === undefined) return []
+      const { rule } = precededBy
+      return [
+        `${family}: what "-A ${base} ${rule}" accepts or drops never reaches our rules; it belongs to somebody else`,
+      ]
+    })
   })
+}
+
+/** Base chains that lead to ours and drop what nobody decides. */
+function closedBases(seen: Seen | undefined): string[] {
+  return Object.entries(seen?.positions ?? {})
+    .filter(([, { jumps, policy }]) => policy === 'DROP' && jumps.length > 0)
+    .map(([base]) => base)
 }

@@ -38,6 +38,9 @@ export type FamilyStatus = {
   readonly inForce: 'yes' | 'no' | 'unknown'
   readonly ruleset: string
   readonly rules: number
+  /** Kernel sets of addresses, and how many entries they have together. */
+  readonly sets?: number
+  readonly entries?: number
   /** `first`: no rule that could decide a packet's fate stands before the jump. */
   readonly position: 'first' | 'preceded' | 'absent'
   readonly error?: string

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { openNetwork } from '../../agent/cli/node.ts'
 import { backends } from '../../agent/netfilter/backend.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
-import type { Chain } from '../../agent/netfilter/chain.ts'
+import type { Desired } from '../../agent/netfilter/chain.ts'
 import { clearBackend } from '../../agent/netfilter/clear.ts'
 import { compareTable } from '../../agent/netfilter/compare.ts'
 import { restoreText } from '../../agent/netfilter/restore-text.ts'
@@ -61,8 +61,8 @@ type Bench = {
   readonly targetPid: number
   readonly tables: Tables
   readonly backend: Backend
-  readonly before: Chain | undefined
-  readonly after: Chain
+  readonly before: Desired | undefined
+  readonly after: Desired
   /** For the input of commands. */
   readonly file: string
 }
@@ -98,6 +98,6 @@ async function prepare({ tables, backend, before }: Bench): Promise<SavedTable> 
   return tables.read(backend, 'ipv4')
 }
 
-function textOf(desired: Chain, table: SavedTable): string {
+function textOf(desired: Desired, table: SavedTable): string {
   return restoreText(desired, table, compareTable(desired, table))
 }

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { chainName } from '../../agent/netfilter/chain.ts'
+import { chainNames } from '../../agent/netfilter/chain.ts'
 import { timeBare } from './bare.ts'
 import { waitForOutcome } from './in-force.ts'
 import { atMost } from './row.ts'
@@ -21,7 +21,7 @@ export async function measureHeal(workshop: Workshop): Promise<Row[]> {
   const options = { backend: 'nft', text: namedRules(12, false) } as const
   const flush = {
     program: 'iptables-nft',
-    args: ['-F', chainName],
+    args: ['-F', chainNames.input],
     input: '',
     file: `${workshop.folder}/none`,
   }

@@ -1,5 +1,6 @@
 import { openNetwork } from '../../agent/cli/node.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
+import { noClusterFacts } from '../../agent/policy/policy.ts'
 import { noMemory, reconcile } from '../../agent/reconcile.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import type { Host } from '../../test/sandbox/host.ts'
@@ -22,6 +23,7 @@ export async function createKeeper({ pid }: Host, backend: Backend): Promise<Kee
       readSources: async () => [{ path: 'bench.yaml', bytes: Buffer.from(text) }],
       parse: parseRulesets,
       labels: () => ({}),
+      clusterFacts: () => noClusterFacts,
       dryRun: false,
       now: () => new Date(),
     })

@@ -1,5 +1,4 @@
 import type { Backend } from '../../agent/netfilter/backend.ts'
-import { baseChain } from '../../agent/netfilter/chain.ts'
 import { freshText } from '../../agent/netfilter/restore-text.ts'
 import { program } from '../../agent/netfilter/tables.ts'
 import { families } from '../../agent/ruleset/address.ts'
@@ -23,7 +22,7 @@ export async function createNaive(
   )
   for (const family of families) {
     const text = freshText(compileText(texts[0] ?? '', family))
-    const input = text.replace(/^\*filter\n/, `*filter\n:${baseChain} ${policy} [0:0]\n`)
+    const input = text.replace(/^\*filter\n/, `*filter\n:INPUT ${policy} [0:0]\n`)
     await exec(program(backend, family, 'restore'), ['--noflush'], { input })
   }
   return async (round) => exec('sh', [], { input: scripts[round % texts.length] ?? '' })

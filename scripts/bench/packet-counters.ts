@@ -1,5 +1,4 @@
 import type { Backend } from '../../agent/netfilter/backend.ts'
-import { baseChain } from '../../agent/netfilter/chain.ts'
 import { families } from '../../agent/ruleset/address.ts'
 import type { Family } from '../../agent/ruleset/address.ts'
 import type { Host } from '../../test/sandbox/host.ts'
@@ -12,7 +11,7 @@ export async function createCounters({ exec }: Host, backend: Backend, port: num
   for (const family of families) {
     const match = ['-p', 'udp', '--dport', String(port)]
     await exec(program(backend, family), ['-t', 'raw', '-A', 'PREROUTING', ...match])
-    await exec(program(backend, family), ['-A', baseChain, ...match, '-j', 'DROP'])
+    await exec(program(backend, family), ['-A', 'INPUT', ...match, '-j', 'DROP'])
   }
 }
 
@@ -28,7 +27,7 @@ export async function countPackets(
     if (packets === undefined) throw new Error(`the counting rule of ${chain} in ${table} is gone`)
     return Number(packets)
   }
-  return { arrived: await count('raw', 'PREROUTING'), letIn: await count('filter', baseChain) }
+  return { arrived: await count('raw', 'PREROUTING'), letIn: await count('filter', 'INPUT') }
 }
 
 function program(backend: Backend, family: Family): string {

@@ -1,6 +1,6 @@
 import type { Backend } from '../../agent/netfilter/backend.ts'
-import { baseChain, jumpRule } from '../../agent/netfilter/chain.ts'
-import type { Chain } from '../../agent/netfilter/chain.ts'
+import { jumpRule } from '../../agent/netfilter/chain.ts'
+import type { Desired } from '../../agent/netfilter/chain.ts'
 import type { Family } from '../../agent/ruleset/address.ts'
 
 /**
@@ -10,15 +10,17 @@ import type { Family } from '../../agent/ruleset/address.ts'
 export function scriptText(
   backend: Backend,
   family: Family,
-  { name, rules }: Chain,
+  { chains, jumps }: Desired,
   exists: boolean,
 ): string {
   const iptables = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend} --wait`
   return [
     'set -e',
-    `${iptables} ${exists ? '-F' : '-N'} ${name}`,
-    ...rules.map((rule) => `${iptables} -A ${name} ${rule}`),
-    ...(exists ? [] : [`${iptables} -I ${baseChain} ${jumpRule}`]),
+    ...chains.map(({ name }) => `${iptables} ${exists ? '-F' : '-N'} ${name}`),
+    ...chains.flatMap(({ name, rules }) => rules.map((rule) => `${iptables} -A ${name} ${rule}`)),
+    ...(exists
+      ? []
+      : Object.entries(jumps).map(([base, chain]) => `${iptables} -I ${base} ${jumpRule(chain)}`)),
     '',
   ].join('\n')
 }

@@ -1,5 +1,5 @@
 import { watchNetfilter } from '../../agent/host/watch-netfilter.ts'
-import { chainName } from '../../agent/netfilter/chain.ts'
+import { chainNames } from '../../agent/netfilter/chain.ts'
 import { families } from '../../agent/ruleset/address.ts'
 import type { Host } from '../../test/sandbox/host.ts'
 import { until } from './until.ts'
@@ -18,7 +18,7 @@ export async function readKernel(host: Host): Promise<Kernel> {
 
 /** Whether the chain of each family has a rule with such a comment. */
 export function hasRule(kernel: Kernel, comment: string): boolean {
-  const rule = new RegExp(`^-A ${chainName} .*--comment "${comment}"`, 'm')
+  const rule = new RegExp(`^-A ${chainNames.input} .*--comment "${comment}"`, 'm')
   return kernel.every((text) => rule.test(text))
 }
 

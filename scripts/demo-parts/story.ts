@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { chainName, jumpRule } from '../../agent/netfilter/chain.ts'
+import { chainNames, jumpRule } from '../../agent/netfilter/chain.ts'
 import type { AgentProcess } from '../../test/sandbox/agent.ts'
 import { untilAttentive } from './attention.ts'
 import { afterPreset, allOpen, sshOpened } from './expected.ts'
@@ -41,8 +41,8 @@ export async function tellStory(stage: Stage, report: Report): Promise<AgentProc
   report.table(await visitAll(sandbox), sshOpened, closed)
 
   report.chapter('Somebody flushes the chain, somebody deletes the jump to it')
-  await heal(stage, report, ['iptables-nft', '-F', chainName])
-  await heal(stage, report, ['ip6tables-nft', '-D', 'INPUT', ...jumpRule.split(' ')])
+  await heal(stage, report, ['iptables-nft', '-F', chainNames.input])
+  await heal(stage, report, ['ip6tables-nft', '-D', 'INPUT', ...jumpRule(chainNames.input).split(' ')])
 
   report.chapter('A slip of the finger')
   await misspell(stage, report)
@@ -65,7 +65,7 @@ export async function tellEnd(stage: Stage, report: Report, agent: AgentProcess)
   report.chapter('node-firewall clean')
   report.say(await stage.clean())
   const left = await readKernel(sandbox.node)
-  report.claim('nothing of it is in the kernel', !left.join('').includes(chainName))
+  report.claim('nothing of it is in the kernel', !left.join('').includes(chainNames.input))
   report.table(await visitAll(sandbox), allOpen)
 }
 

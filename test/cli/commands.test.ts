@@ -95,7 +95,7 @@ describe('lint', () => {
   test('warns when nothing is closed, which is no failure', async () => {
     const { exitCode, stdout } = await run(['lint', 'rulesets/ssh-bastion'])
     expect(exitCode).toBe(0)
-    expect(stdout).toContain('warning: nothing is closed: no ruleset sets defaults.ingress to drop or reject')
+    expect(stdout).toContain('warning: nothing is closed: no ruleset sets a default to drop or reject')
   })
 
   test('a file that is not there is an error of that file', async () => {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { Desired } from '../../agent/netfilter/chain.ts'
 import { compareTable } from '../../agent/netfilter/compare.ts'
 import { isSoundJump, readPosition } from '../../agent/netfilter/position.ts'
 import { parseSavedTable } from '../../agent/netfilter/saved-table.ts'
@@ -8,7 +9,11 @@ import type { SavedTable } from '../../agent/netfilter/saved-table.ts'
 
 /** The filter table of a real node: kubelet, and kube-proxy in iptables mode. */
 const node = await readFile(join(import.meta.dirname, 'fixtures', 'node-filter.txt'), 'utf8')
-const chain = { name: 'node-firewall', rules: ['-i lo -j RETURN'] }
+const chain: Desired = {
+  chains: [{ name: 'node-firewall', rules: ['-i lo -j RETURN'] }],
+  jumps: { INPUT: 'node-firewall' },
+  sets: [],
+}
 
 /** The node's table with our chain, and these rules first in INPUT. */
 function tableWith(input: readonly string[], more: readonly string[] = []): SavedTable {
@@ -24,9 +29,9 @@ function tableWith(input: readonly string[], more: readonly string[] = []): Save
 
 describe('on a real node', () => {
   test('the jump stands first', () => {
-    const position = readPosition(tableWith(['-j node-firewall']))
+    const position = readPosition(tableWith(['-j node-firewall']), 'INPUT')
     expect(position).toEqual({ jumps: ['-j node-firewall'], policy: 'ACCEPT' })
-    expect(isSoundJump(position)).toBe(true)
+    expect(isSoundJump(position, 'node-firewall')).toBe(true)
     expect(compareTable(chain, tableWith(['-j node-firewall']))).toEqual([])
   })
 
@@ -34,7 +39,7 @@ describe('on a real node', () => {
     const text = node
       .replace('COMMIT', '[0:0] -A INPUT -j node-firewall\nCOMMIT')
       .replace(/(:KUBE-SERV.*\n)/, '$1:node-firewall - [0:0]\n')
-    expect(readPosition(parseSavedTable(text, new Map()))).toEqual({
+    expect(readPosition(parseSavedTable(text, new Map()), 'INPUT')).toEqual({
       jumps: ['-j node-firewall'],
       policy: 'ACCEPT',
     })
@@ -94,7 +99,7 @@ describe('what stands before the jump', () => {
 
   test('chains of Calico are told of, not overtaken', () => {
     const table = tableWith(['-j cali-INPUT', jump], [':cali-INPUT - [0:0]', '-A cali-INPUT -j ACCEPT'])
-    expect(readPosition(table).precededBy).toEqual({ rule: '-j cali-INPUT', movable: false })
+    expect(readPosition(table, 'INPUT').precededBy).toEqual({ rule: '-j cali-INPUT', movable: false })
     expect(compareTable(chain, table)).toEqual([])
   })
 })

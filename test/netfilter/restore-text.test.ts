@@ -1,9 +1,14 @@
 import { expect, test } from 'vitest'
+import type { Desired } from '../../agent/netfilter/chain.ts'
 import { compareTable } from '../../agent/netfilter/compare.ts'
 import { removeText, restoreText, rewriteText } from '../../agent/netfilter/restore-text.ts'
 import { parseSavedTable } from '../../agent/netfilter/saved-table.ts'
 
-const chain = { name: 'node-firewall', rules: ['-i lo -j RETURN', '-j DROP'] }
+const chain: Desired = {
+  chains: [{ name: 'node-firewall', rules: ['-i lo -j RETURN', '-j DROP'] }],
+  jumps: { INPUT: 'node-firewall' },
+  sets: [],
+}
 
 function tableOf(...input: readonly string[]) {
   const rules = input.map((rule) => `[1:2] -A INPUT ${rule}\n`).join('')

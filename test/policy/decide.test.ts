@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import { nameOf } from '../../agent/netfilter/compile-steps.ts'
 import { decide } from '../../agent/policy/decide.ts'
 import type { Decision, Known } from '../../agent/policy/decide.ts'
+import { noClusterFacts } from '../../agent/policy/policy.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import { rulesetOf } from '../kernel/enforce.ts'
 
-const facts = { external: ['eth0'], interfaces: ['lo', 'eth0'] }
+const facts = { external: ['eth0'], interfaces: ['lo', 'eth0'], addresses: [] }
 const reject = rulesetOf({ defaults: { ingress: 'reject' } }, 'a')
 const drop = rulesetOf({ defaults: { ingress: 'drop' } }, 'b')
 const web = rulesetOf(
@@ -14,14 +16,15 @@ const web = rulesetOf(
 
 function known(texts: readonly string[], more: Partial<Known> = {}): Known {
   const files = texts.map((text, index) => ({ path: `${index}.yaml`, bytes: Buffer.from(text) }))
-  return { parsed: parseRulesets(files), labels: {}, facts, ...more }
+  return { parsed: parseRulesets(files), labels: {}, facts, cluster: noClusterFacts, now: 0, ...more }
 }
 
 function comments({ wanted }: Decision): string[] {
   if (wanted.kind !== 'policy') throw new Error(`expected a policy, found ${wanted.kind}`)
-  return wanted.policy.rules.map(
-    ({ comment, action, match }) => `${comment} ${action} ${match.interfaces?.join() ?? ''}`,
-  )
+  return wanted.policy.flows.ingress.map((step) => {
+    if (step.kind === 'audit') return `audit ${step.ruleset}`
+    return `${nameOf(step)} ${step.action} ${step.match.interfaces?.join() ?? ''}`
+  })
 }
 
 const standing = decide(undefined, known([reject]))
@@ -48,7 +51,7 @@ describe('what is missing or wrong opens and closes nothing', () => {
     ['rulesets that contradict each other', known([reject, drop])],
     ['labels that a selector needs and nobody knows', known([web], { labels: undefined })],
     ['interfaces that cannot be read', known([drop], { facts: undefined })],
-    ['no default route', known([drop], { facts: { external: [], interfaces: ['lo'] } })],
+    ['no default route', known([drop], { facts: { external: [], interfaces: ['lo'], addresses: [] } })],
   ])('%s', (_, input) => {
     const next = decide(standing, input)
     expect(next.wanted).toEqual(standing.wanted)
@@ -57,7 +60,10 @@ describe('what is missing or wrong opens and closes nothing', () => {
   })
 
   test('with an error in the new text, the last good rulesets still follow the node', () => {
-    const next = decide(standing, known(['a: 1'], { facts: { external: ['eth1'], interfaces: ['eth1'] } }))
+    const next = decide(
+      standing,
+      known(['a: 1'], { facts: { external: ['eth1'], interfaces: ['eth1'], addresses: [] } }),
+    )
     expect(comments(next).at(-1)).toBe('default ingress reject eth1')
     expect(next.problems).not.toEqual([])
   })

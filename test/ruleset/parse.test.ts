@@ -32,6 +32,8 @@ describe('a sound ruleset', () => {
         name: 'worker',
         path: 'a.yaml',
         priority: 5,
+        mode: 'enforce',
+        established: 'cut',
         nodeSelector: { matchLabels: { pool: 'web' } },
         external: ['eth0', 'bond+'],
         defaults: { ingress: 'reject' },
@@ -47,7 +49,10 @@ describe('a sound ruleset', () => {
         rules: [
           {
             name: 'ssh',
+            flow: 'ingress',
             action: 'accept',
+            log: false,
+            audit: false,
             protocols: [6, 17, 132],
             ports: [
               { first: 22, last: 22 },
@@ -56,7 +61,11 @@ describe('a sound ruleset', () => {
             from: [{ set: 'bastion' }, { family: 'ipv4', address: '10.0.0.0', prefix: 8 }],
           },
         ],
-        positions: { name: { line: 3, column: 19 }, ingress: { line: 8, column: 24 } },
+        positions: {
+          name: { line: 3, column: 19 },
+          defaults: { ingress: { line: 8, column: 24 } },
+          rules: [{ line: 12, column: 7 }],
+        },
       },
     ])
   })
@@ -121,8 +130,8 @@ describe('errors name file, line, column, rule and field, what was found and wha
     ],
     [
       'a key of a later version',
-      spec('mode: audit'),
-      '5:3: spec.mode: found the unknown key "mode", expected one of nodeSelector, ',
+      spec('colour: red'),
+      '5:3: spec.colour: found the unknown key "colour", expected one of nodeSelector, ',
     ],
     ['no name', rule('{ action: drop }'), '6:7: rule 1: name: found nothing, expected a name'],
     [
@@ -278,7 +287,7 @@ describe('errors name file, line, column, rule and field, what was found and wha
     [
       'lists that multiply beyond measure',
       explosive(),
-      'makes 160000 iptables rules of this ruleset, expected at most 50000',
+      'makes 80000 iptables rules of this ruleset, expected at most 50000',
     ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text).join('\n')).toContain(expected)
@@ -286,7 +295,9 @@ describe('errors name file, line, column, rule and field, what was found and wha
 
   function explosive(): string {
     const from = Array.from({ length: 400 }, (_, index) => `10.0.${index >> 8}.${index & 255}`).join(', ')
-    return rule(`{ name: a, action: drop, from: [${from}], to: [${from.replaceAll('10.0', '10.1')}] }`)
+    return rule(
+      `{ name: a, action: drop, protocol: tcp, ports: [1, 3, 5, 7, 9, 11, 13, 15, 17, 19], from: [${from}], to: [${from.replaceAll('10.0', '10.1')}] }`,
+    )
   }
 })
 

@@ -1,0 +1,118 @@
+import type { AuditedRuleset, PolicyRule, PolicyStep } from '../policy/policy.ts'
+import { protocolNumbers } from '../ruleset/protocol.ts'
+import type { Protocol } from '../ruleset/protocol.ts'
+import { auditChainName, limitChainName, shortHash } from './chain.ts'
+import type { Chain } from './chain.ts'
+import { connectionLimitMatch, rateLimitMatch } from './limit-text.ts'
+import { logMatchAndTarget } from './log-text.ts'
+import { matchTexts } from './match-text.ts'
+import type { MatchContext } from './match-text.ts'
+
+export type StepContext = MatchContext & {
+  /** Tells chains that are made for one step in several chains from each other. */
+  readonly chain: string
+  /** Nothing is denied: what would be is counted and logged. */
+  readonly audited: boolean
+}
+
+/** Rules of one chain, and the chains that only they lead to. */
+export type Compiled = { readonly rules: readonly string[]; readonly chains: readonly Chain[] }
+
+/** Compiles steps of a policy, in their order, into the text `iptables-save` prints for them. */
+export function compileSteps(steps: readonly PolicyStep[], context: StepContext): Compiled {
+  const parts = steps.map((step) =>
+    step.kind === 'audit' ? compileAudited(step, context) : compileRule(step, context),
+  )
+  const chains = parts.flatMap((part) => part.chains)
+  return {
+    rules: parts.flatMap(({ rules }) => rules),
+    // A rule with a limit may be compiled into several chains, and all of them lead to the one that counts.
+    chains: [...new Map(chains.map((chain) => [chain.name, chain])).values()],
+  }
+}
+
+/** A ruleset in audit mode has a chain of its own, from which everything returns. */
+function compileAudited({ ruleset, rules }: AuditedRuleset, context: StepContext): Compiled {
+  const name = auditChainName(`${context.chain} ${ruleset}`)
+  const compiled = compileSteps(rules, { ...context, chain: name, audited: true })
+  return {
+    rules: [`${commentMatch(`audit ${ruleset}`)} -j ${name}`],
+    chains: [{ name, rules: compiled.rules }, ...compiled.chains],
+  }
+}
+
+/** The iptables rules one policy rule becomes: one for each combination that a single rule cannot hold. */
+function compileRule(rule: PolicyRule, context: StepContext): Compiled {
+  const passes = rule.action !== 'accept' && (context.audited || rule.audit)
+  const limited = limitChain(rule, context)
+  // Of a rule that drops what exceeds a limit, only that is worth a line in the log: its chain writes it.
+  const logs = (rule.log || passes) && (limited === undefined || rule.action === 'accept')
+  const matches = matchTexts(rule.match, context, rule.action === 'reject' && !passes)
+  const rules = matches.flatMap(({ text, protocol }) => [
+    ...(logs ? [join(text, logText(rule, passes))] : []),
+    join(text, commentMatch(passes ? `${nameOf(rule)} audited` : nameOf(rule)), target(protocol)),
+  ])
+  return { rules, chains: limited === undefined || matches.length === 0 ? [] : [limited] }
+
+  function target(protocol: Protocol): string {
+    if (limited !== undefined) return `${rule.action === 'accept' ? '-g' : '-j'} ${limited.name}`
+    // A rule that is audited alone is only counted; a whole ruleset ends at its first match.
+    if (passes) return context.audited ? '-j RETURN' : ''
+    return verdict(rule, protocol, context)
+  }
+}
+
+/** Accept is RETURN: it says "no objection" and leaves what stands behind this chain its own say. */
+function verdict({ action }: PolicyRule, protocol: Protocol, { family }: StepContext): string {
+  switch (action) {
+    case 'accept':
+      return '-j RETURN'
+    case 'drop':
+      return '-j DROP'
+    case 'reject':
+      if (protocol === protocolNumbers.tcp) return '-j REJECT --reject-with tcp-reset'
+      return `-j REJECT --reject-with ${family === 'ipv4' ? 'icmp' : 'icmp6'}-port-unreachable`
+  }
+}
+
+/**
+ * Where a rule with a limit leads connections: what exceeds the limit is dropped there. What does not is accepted by
+ * an accept rule, whose match has gone there for good, and comes back to the next rule from a drop rule. One chain a
+ * rule, so that all its matches count into the same buckets.
+ */
+function limitChain(rule: PolicyRule, { family, audited }: StepContext): Chain | undefined {
+  const { limit, connections } = rule
+  if (limit === undefined && connections === undefined) return undefined
+  const passes = audited || rule.audit
+  const id = `${nameOf(rule)}${passes ? ' audited' : ''}`
+  const rate = limit === undefined ? '' : rateLimitMatch(limit, `nf-${shortHash(id)}`, family)
+  const standing = connections === undefined ? '' : connectionLimitMatch(connections, family)
+  const exceeding = [
+    { match: rate, what: 'over its rate' },
+    { match: standing, what: 'over its connections' },
+  ].filter(({ match }) => match !== '')
+  const rules = exceeding.flatMap(({ match, what }) => [
+    ...(rule.log || passes ? [join(match, logText({ ...rule, action: 'drop' }, passes))] : []),
+    join(match, commentMatch(`${nameOf(rule)} ${what}`), passes ? '-j RETURN' : '-j DROP'),
+  ])
+  return { name: limitChainName(id), rules: rule.action === 'accept' ? [...rules, '-j RETURN'] : rules }
+}
+
+function logText(rule: PolicyRule, audited: boolean): string {
+  const verb = { accept: 'accept', drop: 'drop', reject: 'reject' }[rule.action]
+  return logMatchAndTarget(audited ? 'audit' : verb, rule.ruleset ?? '', rule.name)
+}
+
+/** How a rule is called wherever people meet it: `worker/ssh`, `failsafe dhcp`, `default ingress`. */
+export function nameOf({ kind, ruleset, name }: PolicyRule): string {
+  return kind === 'rule' ? `${ruleset}/${name}` : `${kind} ${name}`
+}
+
+/** `iptables-save` quotes a comment unless it is made of these characters alone. */
+export function commentMatch(comment: string): string {
+  return `-m comment --comment ${/^[A-Za-z0-9_-]+$/.test(comment) ? comment : `"${comment}"`}`
+}
+
+export function join(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(' ')
+}
