@@ -4,7 +4,7 @@ import type { Format } from '../import/detect-format.ts'
 import { importFirewall } from '../import/import-firewall.ts'
 import { formatNote, isFaithful } from '../import/note.ts'
 import { writeYaml } from '../import/write-yaml.ts'
-import { decodeText } from '../ruleset/text.ts'
+import { decodeText, largestDataFile } from '../ruleset/text.ts'
 import { UsageError } from './usage-error.ts'
 
 export type ImportFlags = {
@@ -42,7 +42,7 @@ export async function runImport(file: string, { format, name, external }: Import
 
 async function readText(file: string): Promise<string> {
   try {
-    const text = decodeText(await readFile(file))
+    const text = decodeText(await readFile(file), largestDataFile)
     if (typeof text === 'string') return text
     throw new UsageError(`reading ${file}: ${text.error}`)
   } catch (error) {

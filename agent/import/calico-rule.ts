@@ -31,7 +31,8 @@ export function readCalicoRule(raw: unknown, context: Context): SourceRule | und
   const { family, line, text } = context
   const parsed = calicoRule.safeParse(raw)
   const base = { line, text, match: {}, except: {}, redirected: false, unknown: [] }
-  if (!parsed.success) return { ...base, target: { kind: 'none' }, unknown: [firstIssue(parsed.error)] }
+  if (!parsed.success)
+    return { ...base, target: { kind: 'other', name: 'none' }, unknown: [firstIssue(parsed.error)] }
   const rule = parsed.data
   if (rule.ipVersion !== undefined && (rule.ipVersion === 4) !== (family === 'ipv4')) return undefined
   const target = targetOf(rule.action)
@@ -44,7 +45,7 @@ export function readCalicoRule(raw: unknown, context: Context): SourceRule | und
     })
     if (
       match === undefined ||
-      [except.from, except.to].some((nets) => nets?.some(({ prefix }) => prefix === 0) === true)
+      [...(except.from ?? []), ...(except.to ?? [])].some(({ prefix }) => prefix === 0)
     )
       return undefined
     const given = Object.entries(except).filter(([, nets]) => nets.length > 0)
@@ -122,13 +123,14 @@ function readPorts(
   notPorts: readonly (string | number)[] | undefined,
 ): PortRange[] | undefined {
   if (ports !== undefined && notPorts !== undefined) throw new Error('ports beside notPorts')
-  const read = (port: string | number) => {
-    const [first = Number.NaN, last = first] = String(port).split(':').map(Number)
-    if (!(first >= 0 && last >= first && last <= 65_535)) throw new Error(`port "${port}"`)
-    return { first: Math.max(1, first), last }
-  }
-  if (ports !== undefined) return joinRanges(ports.map(read))
-  return notPorts === undefined ? undefined : invertRanges(notPorts.map(read))
+  if (ports !== undefined) return joinRanges(ports.map(readPortRange))
+  return notPorts === undefined ? undefined : invertRanges(notPorts.map(readPortRange))
+}
+
+function readPortRange(port: string | number): PortRange {
+  const [first = Number.NaN, last = first] = String(port).split(':').map(Number)
+  if (!(first >= 0 && last >= first && last <= 65_535)) throw new Error(`port "${port}"`)
+  return { first: Math.max(1, first), last }
 }
 
 function readIcmp({ icmp }: CalicoRule, family: Family): string[] | undefined {

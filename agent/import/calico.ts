@@ -29,12 +29,12 @@ const failsafePorts =
 export function readCalico(text: string): Source {
   const found: Found = { policies: [], sets: [], interfaces: [], notes: [] }
   const counter = new LineCounter()
-  for (const document of parseAllDocuments(text, {
-    lineCounter: counter,
-    prettyErrors: false,
-    logLevel: 'silent',
-  })) {
-    if ('contents' in document) readDocument(document, counter, found)
+  try {
+    for (const document of parse(text, counter)) readDocument(document, counter, found)
+  } catch (error) {
+    // The parser recurses, so brackets nested without end exhaust the stack.
+    if (!(error instanceof RangeError)) throw error
+    found.notes.push({ line: 0, kind: 'lost', message: `YAML: ${error.message}` })
   }
   const { sets, interfaces, notes } = found
   const policies = found.policies.toSorted(
@@ -54,10 +54,17 @@ export function readCalico(text: string): Source {
   return {
     tables: new Map(tables),
     notes,
+    externalOnly: true,
+    beforeDnat: policies.some((policy) => stageOf(policy) === 1),
     sets: new Map(sets.map(({ name, nets }) => [name, nets.map(showNetwork)])),
     ...(interfaces.length === 0 ? {} : { external: [...new Set(interfaces)] }),
     ...(nodeSelector === undefined ? {} : { nodeSelector }),
   }
+}
+
+function parse(text: string, lineCounter: LineCounter): Document.Parsed[] {
+  const parsed = parseAllDocuments(text, { lineCounter, prettyErrors: false, logLevel: 'silent' })
+  return [...parsed].filter((document) => 'contents' in document)
 }
 
 function readDocument(document: Document.Parsed, counter: LineCounter, found: Found): void {
@@ -65,7 +72,8 @@ function readDocument(document: Document.Parsed, counter: LineCounter, found: Fo
   const lose = (message: string) => found.notes.push({ line, kind: 'lost', message })
   const [problem] = document.errors
   if (problem !== undefined) return void lose(`YAML: ${problem.message}`)
-  const value: unknown = document.toJS()
+  const value = valueOf(document)
+  if (value instanceof Error) return void lose(`YAML: ${value.message}`)
   if (value === null) return
   const head = resource.safeParse(value)
   if (!head.success) return void lose('no Kubernetes resource: kind or metadata.name is missing')
@@ -91,6 +99,15 @@ function readDocument(document: Document.Parsed, counter: LineCounter, found: Fo
     if (name !== undefined && name !== '*') found.interfaces.push(name)
     found.notes.push({ line, kind: 'covered', message: `${what}: interfaces.external stands for it` })
   } else lose(`${what} is about no host endpoint`)
+}
+
+/** The value of a document; an error for aliases of nothing, and for those that would make it endless. */
+function valueOf(document: Document.Parsed): unknown {
+  try {
+    return document.toJS()
+  } catch (error) {
+    return new Error(messageOf(error), { cause: error })
+  }
 }
 
 function lineOfNode(node: unknown, counter: LineCounter): number | undefined {

@@ -3,7 +3,7 @@ import { protocolNumbers } from '../ruleset/protocol.ts'
 import { coversInterface } from './match.ts'
 import type { Match } from './match.ts'
 import { isVitalIcmp } from './names.ts'
-import type { BaseChain } from './flatten.ts'
+import type { BaseChain } from './flat-rule.ts'
 import type { SourceRule } from './source.ts'
 
 const standing = new Set(['ESTABLISHED', 'RELATED', 'UNTRACKED'])
@@ -53,8 +53,16 @@ export function explainLost(
   if (cap?.side === 'within' && !/^(accept|log|return)$/.test(target.kind)) {
     return `a limit stands on what is accepted; ${effect}`
   }
-  if (cap?.side === 'beyond' && !denies(rule) && target.kind !== 'jump')
-    return 'a limit that accepts what exceeds it'
+  const [port] = match.ports ?? []
+  if (
+    base === 'OUTPUT' &&
+    denies(rule) &&
+    match.ports?.length === 1 &&
+    port?.first === 53 &&
+    port.last === 53
+  ) {
+    return 'DNS of the node always passes here'
+  }
   return base === 'FORWARD' ? explainForward(rule, match) : explainRedirected(rule, match)
 }
 

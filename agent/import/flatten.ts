@@ -4,30 +4,10 @@ import type { Match } from './match.ts'
 import { invertNetworks } from './networks.ts'
 import type { Note } from './note.ts'
 import { explainCovered, explainLost } from './explain-rule.ts'
+import { attribute, inherit, refusalOf } from './flat-rule.ts'
+import type { BaseChain, Step } from './flat-rule.ts'
 import { isForeign } from './foreign-chains.ts'
-import type { Limits, SourceChain, SourceRule, SourceTable } from './source.ts'
-
-export type BaseChain = 'INPUT' | 'FORWARD' | 'OUTPUT'
-
-/** A rule without chains: the first that matches decides. */
-export type FlatRule = {
-  readonly line: number
-  readonly text: string
-  readonly comment?: string
-  readonly remark?: string
-  readonly action: 'accept' | 'drop' | 'reject'
-  readonly match: Match
-  readonly limits: Limits
-  readonly log: boolean
-  /** It is the policy of the base chain. */
-  readonly policy: boolean
-}
-
-/** What a packet meets on its way: decisions, and what only logs or only counts before one. */
-export type Step = FlatRule | Prelude
-export type Prelude = Pick<FlatRule, 'line' | 'text' | 'match' | 'limits'> & {
-  readonly action: 'log' | 'cap'
-}
+import type { SourceChain, SourceRule, SourceTable } from './source.ts'
 
 export type Flattened = {
   readonly steps: readonly Step[]
@@ -140,15 +120,18 @@ export function flattenChain(table: SourceTable, base: BaseChain, family: Family
   ): boolean {
     const { target, cap, line, text } = rule
     const limits = cap?.limits ?? {}
-    if (cap?.side === 'beyond') {
-      if (cap.near !== undefined) notes.push({ line, kind: 'changed', message: `"${text}": ${cap.near}` })
-      emit({ line, text, action: 'cap', match, limits })
-      return false
-    }
+    if (cap?.side === 'beyond') return denyExcess(rule, match)
     switch (target.kind) {
       case 'accept':
       case 'drop':
       case 'reject': {
+        const refusal =
+          target.kind === 'reject'
+            ? / --reject-with (\S+-(?:prohibited|unreachable))/.exec(text)?.[1]
+            : undefined
+        if (refusal !== undefined && !refusal.includes('port-unreachable')) {
+          notes.push({ line, kind: 'advice', message: `"${text}": here it is a reset or port unreachable` })
+        }
         const named = defined({ comment: rule.comment, remark: rule.remark })
         emit({ line, text, ...named, action: target.kind, match, limits, log: false, policy: false })
         return cap === undefined
@@ -170,12 +153,48 @@ export function flattenChain(table: SourceTable, base: BaseChain, family: Family
         return target.kind === 'goto'
       }
       case 'log':
+        if (text.includes('--log-') || cap !== undefined) {
+          const message = `"${text}": what is logged has a prefix and a rate of its own here`
+          notes.push({ line, kind: 'covered', message })
+        }
         emit({ line, text, action: 'log', match, limits: {} })
         return false
       case 'none':
       case 'other':
         return false
     }
+  }
+
+  /** A limit on a rule that drops: what exceeds it is dropped, all else goes on. */
+  function denyExcess(rule: SourceRule, match: Match): boolean {
+    const { line, text, cap } = rule
+    const refusal = refusalOf(rule, table)
+    if ('chain' in rule.target) visited.add(rule.target.chain)
+    if (cap === undefined || refusal === undefined) {
+      const message = `"${text}": a limit drops what exceeds it, and nothing else`
+      notes.push({ line, kind: 'lost', message })
+      return false
+    }
+    if (cap.near !== undefined) notes.push({ line, kind: 'changed', message: `"${text}": ${cap.near}` })
+    if (refusal.rejects) {
+      notes.push({
+        line,
+        kind: 'changed',
+        message: `"${text}": what exceeds a limit is dropped, not refused`,
+      })
+    }
+    const named = defined({ comment: rule.comment, remark: rule.remark })
+    emit({
+      line,
+      text,
+      ...named,
+      action: 'drop',
+      match,
+      limits: cap.limits,
+      log: refusal.logs,
+      policy: false,
+    })
+    return false
   }
 
   function comeBack(rule: SourceRule, match: Match, after: (match: Match) => void): boolean {
@@ -228,22 +247,6 @@ export function flattenChain(table: SourceTable, base: BaseChain, family: Family
       steps = before.steps
       room = before.room
     }
-  }
-}
-
-function attribute(step: Step, { line, text, comment, remark }: SourceRule): Step {
-  if (step.action === 'log' || step.action === 'cap') return step
-  const words = defined({ comment: step.comment ?? comment, remark: step.remark ?? remark })
-  return { ...step, ...words, ...(step.policy ? { line, text, policy: false } : {}) }
-}
-
-/** Rules of a chain have the comment of the jump where they have none, and what the jump asked of connections. */
-function inherit(rule: SourceRule, jump: SourceRule): SourceRule {
-  const comment = rule.comment ?? jump.comment
-  return {
-    ...rule,
-    ...(comment === undefined ? {} : { comment }),
-    redirected: rule.redirected || jump.redirected,
   }
 }
 

@@ -2,7 +2,7 @@ import { families } from '../ruleset/address.ts'
 import type { Family } from '../ruleset/address.ts'
 import { isForeign } from './foreign-chains.ts'
 import { flattenChain } from './flatten.ts'
-import type { BaseChain, FlatRule } from './flatten.ts'
+import type { BaseChain, FlatRule } from './flat-rule.ts'
 import type { Note } from './note.ts'
 import { settleSteps } from './settle.ts'
 import type { Source, SourceTable } from './source.ts'
@@ -38,8 +38,13 @@ export function readFlows(source: Source): { ingress: Flow; egress: Flow; notes:
     ingress: { rules: ingress, ...closedOn(ingress) },
     egress: { rules: mapFamilies((family) => withoutOpenEnd(output[family])) },
   }
-  notes.push(...notePolicies(forward), ...noteScope(input), ...noteFamilies(source, ingress))
-  if (families.every((family) => redirected[family].length === 0)) notes.push(...noteNodePorts(ingress))
+  notes.push(
+    ...notePolicies(forward),
+    ...(source.externalOnly === true ? [] : noteScope(input)),
+    ...noteFamilies(source, ingress),
+  )
+  if (source.beforeDnat !== true && families.every((family) => redirected[family].length === 0))
+    notes.push(...noteNodePorts(ingress))
   return { ...flows, notes }
 }
 
@@ -54,8 +59,9 @@ function withoutOpenEnd(rules: readonly FlatRule[]): readonly FlatRule[] {
   return open ? rules.slice(0, -1) : rules
 }
 
-function isCatchAll({ action, match: { input, ...others }, limits }: FlatRule): boolean {
-  return action !== 'accept' && Object.keys(others).length === 0 && Object.keys(limits).length === 0
+function isCatchAll({ action, match, limits }: FlatRule): boolean {
+  const asks = Object.keys(match).filter((key) => key !== 'input')
+  return action !== 'accept' && asks.length === 0 && Object.keys(limits).length === 0
 }
 
 function closedOn(rules: Flow['rules']): { closedOn?: readonly string[] } {

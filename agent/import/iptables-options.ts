@@ -1,4 +1,5 @@
 import type { Cidr, Family } from '../ruleset/address.ts'
+import { extensionHeaders } from '../ruleset/protocol.ts'
 import type { PortRange } from '../ruleset/ruleset.ts'
 import type { Match } from './match.ts'
 import { readIcmpType, readPort, readProtocol } from './names.ts'
@@ -32,6 +33,7 @@ export const options: Readonly<Record<string, Option>> = {
     const protocol = readProtocol(value)
     if (protocol === undefined) return 'a protocol of unknown number'
     if (negated) return 'a negated protocol'
+    if (extensionHeaders.has(protocol)) return 'an IPv6 extension header'
     if (protocol !== 0) draft.match = { ...draft.match, protocol }
     return undefined
   },

@@ -41,9 +41,6 @@ export function intersect(a: Match, b: Match): Match | undefined {
 /** Equal for two matches that are met by the same packets, as far as that shows in how they are written. */
 export function keyOf(match: Match): string {
   const { input, output, protocol, ports, dialledPorts, dialled, icmpTypes, from, to } = match
-  const sorted = (list: readonly string[] | undefined) => list?.toSorted().join() ?? '*'
-  const ranges = (list: readonly PortRange[] | undefined) =>
-    list?.map(({ first, last }) => `${first}-${last}`).join() ?? '*'
   const networks = (list: readonly Cidr[] | undefined) => sorted(list?.map(formatCidr))
   return [
     sorted(input),
@@ -56,6 +53,14 @@ export function keyOf(match: Match): string {
     networks(from),
     networks(to),
   ].join(' ')
+}
+
+function sorted(list: readonly string[] | undefined): string {
+  return list?.toSorted().join() ?? '*'
+}
+
+function ranges(list: readonly PortRange[] | undefined): string {
+  return list?.map(({ first, last }) => `${first}-${last}`).join() ?? '*'
 }
 
 /** Whether `pattern`, which may end in `+`, covers the name of an interface. */
@@ -86,7 +91,10 @@ function intersectInterfaces(a: readonly string[], b: readonly string[]): string
 }
 
 function intersectIcmpTypes(a: readonly string[], b: readonly string[]): string[] {
-  const within = (type: string, list: readonly string[]) =>
-    list.includes(type) || list.includes(type.split('/')[0] ?? type)
-  return [...new Set([...a.filter((type) => within(type, b)), ...b.filter((type) => within(type, a))])]
+  return [...new Set([...a.filter((type) => hasType(b, type)), ...b.filter((type) => hasType(a, type))])]
+}
+
+/** A type stands for all of its codes. */
+function hasType(list: readonly string[], type: string): boolean {
+  return list.includes(type) || list.includes(type.split('/')[0] ?? type)
 }

@@ -2,7 +2,7 @@ import { families, formatCidr } from '../ruleset/address.ts'
 import type { Cidr, Family } from '../ruleset/address.ts'
 import { protocolNumbers } from '../ruleset/protocol.ts'
 import type { PortRange } from '../ruleset/ruleset.ts'
-import type { FlatRule } from './flatten.ts'
+import type { FlatRule } from './flat-rule.ts'
 import { defined } from './match.ts'
 import type { Limits } from './source.ts'
 
@@ -108,8 +108,6 @@ function toMerged({ line, comment, remark, action, match, limits, log }: FlatRul
 
 function join(four: FlatRule, six: FlatRule): MergedRule {
   const [a, b] = [toMerged(four), toMerged(six)]
-  const union = <T>(x: readonly T[] | undefined, y: readonly T[] | undefined) =>
-    x === undefined && y === undefined ? undefined : [...new Set([...(x ?? []), ...(y ?? [])])]
   const limit = a.limits.limit && { ...a.limits.limit, ...b.limits.limit }
   const connections = a.limits.connections && { ...a.limits.connections, ...b.limits.connections }
   return {
@@ -119,6 +117,10 @@ function join(four: FlatRule, six: FlatRule): MergedRule {
     limits: defined({ limit, connections }),
     ...defined({ from: union(a.from, b.from), to: union(a.to, b.to) }),
   }
+}
+
+function union(a: readonly string[] | undefined, b: readonly string[] | undefined): string[] | undefined {
+  return a === undefined && b === undefined ? undefined : [...new Set([...(a ?? []), ...(b ?? [])])]
 }
 
 /** Keeps a rule that only one family has from meaning the other too. */

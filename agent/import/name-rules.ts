@@ -60,6 +60,7 @@ function shortName(member: string): string {
 function clean(text: string): string {
   const plain = text
     .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
     .replace(/[:/]+/g, '-')
     .replace(/[^A-Za-z0-9 ._-]+/g, ' ')
     .replace(/\s+/g, ' ')

@@ -31,7 +31,13 @@ export function readScript(text: string): Source {
   const variables: Variables = new Map()
   const functions = new Map<string, readonly Statement[]>()
   let commands = 0
-  runAll(parseShell(tokens))
+  try {
+    runAll(parseShell(tokens))
+  } catch (error) {
+    // Functions that call each other without end, or brackets nested as deep.
+    if (!(error instanceof RangeError)) throw error
+    tables.note({ line: 0, kind: 'lost', message: `the rest of the script: ${error.message}` })
+  }
   return tables.build()
 
   function lose({ line, lastLine }: Statement, message: string): void {
@@ -184,7 +190,7 @@ export function readScript(text: string): Source {
   }
 
   function callFunction(body: readonly Statement[], args: readonly string[]): Status {
-    const before = ['@', '*', '#', ...'123456789'].map((name) => [name, variables.get(name)] as const)
+    const before = '@*#123456789'.split('').map((name) => [name, variables.get(name)] as const)
     for (const [name] of before) variables.delete(name)
     for (const [index, value] of args.entries()) variables.set(String(index + 1), value)
     variables.set('@', args.join(' ')).set('*', args.join(' ')).set('#', String(args.length))

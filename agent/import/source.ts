@@ -6,6 +6,10 @@ import type { Note } from './note.ts'
 export type Source = {
   readonly tables: ReadonlyMap<Family, SourceTable>
   readonly notes: readonly Note[]
+  /** Its rules are about the external interfaces, whether they name them or not. */
+  readonly externalOnly?: boolean
+  /** It filters connections to NodePorts and hostPorts before they are redirected. */
+  readonly beforeDnat?: boolean
   /** What the source says beside rules, where it has words for it. */
   readonly external?: readonly string[]
   readonly nodeSelector?: object

@@ -5,7 +5,7 @@ import type { Note } from './note.ts'
 
 /** The text of a document, with what is to be said of it as comments at its head. */
 export function writeYaml(document: ImportedDocument, notes: readonly Note[], path: string): string {
-  const yaml = new Document(document)
+  const yaml = new Document(document, { aliasDuplicateObjects: false })
   visit(yaml, {
     Seq: (_, node) => {
       if (node.items.every(isScalar)) node.flow = true
