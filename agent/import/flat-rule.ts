@@ -1,4 +1,4 @@
-import { defined, keyOf } from './match.ts'
+import { defined, intersect, keyOf } from './match.ts'
 import type { Match } from './match.ts'
 import type { Limits, SourceRule, SourceTable } from './source.ts'
 
@@ -64,4 +64,13 @@ export function inherit(rule: SourceRule, jump: SourceRule): SourceRule {
     ...(comment === undefined ? {} : { comment }),
     redirected: rule.redirected || jump.redirected,
   }
+}
+
+/** Whether a rule sends all packets that come to it back to the caller of its chain. */
+export function leaves({ target, match, except, cap, states, unknown }: SourceRule, within: Match): boolean {
+  const plain =
+    cap === undefined && states === undefined && unknown.length === 0 && Object.keys(except).length === 0
+  if (target.kind !== 'return' || !plain) return false
+  const common = intersect(within, match)
+  return common !== undefined && keyOf(common) === keyOf(within)
 }

@@ -4,10 +4,10 @@ import type { Match } from './match.ts'
 import { invertNetworks } from './networks.ts'
 import type { Note } from './note.ts'
 import { explainCovered, explainLost } from './explain-rule.ts'
-import { attribute, inherit, refusalOf } from './flat-rule.ts'
+import { attribute, inherit, isPrelude, leaves, refusalOf } from './flat-rule.ts'
 import type { BaseChain, Step } from './flat-rule.ts'
 import { isForeign } from './foreign-chains.ts'
-import type { SourceChain, SourceRule, SourceTable } from './source.ts'
+import type { Limits, SourceChain, SourceRule, SourceTable } from './source.ts'
 
 export type Flattened = {
   readonly steps: readonly Step[]
@@ -79,6 +79,8 @@ export function flattenChain(table: SourceTable, base: BaseChain, family: Family
       }
       work += 1
       if (depth > deepest || work > mostWork) throw new TooManyRulesError(rule.line)
+      // All of them come back to where the chain was called from, as they do at its end.
+      if (leaves(rule, within)) return false
       if (decide(rule, within, rest, after, depth)) return true
     }
     return false
@@ -137,7 +139,7 @@ export function flattenChain(table: SourceTable, base: BaseChain, family: Family
         return cap === undefined
       }
       case 'return':
-        return comeBack(rule, match, after)
+        return comeBack(rule, match, rest, after)
       case 'jump':
       case 'goto': {
         const chain = table.get(target.chain)
@@ -197,20 +199,46 @@ export function flattenChain(table: SourceTable, base: BaseChain, family: Family
     return false
   }
 
-  function comeBack(rule: SourceRule, match: Match, after: (match: Match) => void): boolean {
+  /** Whether all packets of the match are decided by what follows in the caller. */
+  function comeBack(
+    rule: SourceRule,
+    match: Match,
+    rest: (match: Match) => void,
+    after: (match: Match) => void,
+  ): boolean {
     const outer = origin
     origin ??= rule
-    const only = rule.cap === undefined ? undefined : tryOne(() => after(match))
-    if (only?.action === 'accept') emit({ ...only, limits: { ...only.limits, ...rule.cap?.limits } })
-    else {
-      if (rule.cap !== undefined) {
-        const message = `"${rule.text}": a limit stands on one rule that accepts; it returns without one`
-        notes.push({ line: rule.line, kind: 'lost', message })
-      }
-      after(match)
+    const { cap } = rule
+    const only = cap === undefined ? undefined : tryOne(() => after(match))
+    if (cap !== undefined && only?.action === 'accept') {
+      emit({ ...only, limits: { ...only.limits, ...cap.limits } })
+      origin = outer
+      return false
     }
+    if (cap !== undefined) returnWithin(rule, cap.limits, match, rest)
+    after(match)
     origin = outer
-    return rule.cap === undefined
+    return true
+  }
+
+  /** A limit that returns, before what denies the rest, is a limit that drops what exceeds it. */
+  function returnWithin(rule: SourceRule, limits: Limits, match: Match, rest: (match: Match) => void): void {
+    const { line, text } = rule
+    const excess = tryOne(() => rest(match))
+    if (excess === undefined || isPrelude(excess) || excess.action === 'accept') {
+      const message = `"${text}": a limit stands on one rule; it returns without one`
+      notes.push({ line, kind: 'lost', message })
+      return
+    }
+    if (excess.action === 'reject') {
+      notes.push({
+        line,
+        kind: 'changed',
+        message: `"${text}": what exceeds a limit is dropped, not refused`,
+      })
+    }
+    const named = defined({ comment: rule.comment, remark: rule.remark })
+    emit({ line, text, ...named, action: 'drop', match, limits, log: false, policy: false })
   }
 
   /**

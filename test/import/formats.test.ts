@@ -243,6 +243,23 @@ describe('scripts', () => {
     expect(notes.map((note) => formatNote('x', note))).toContain(expected)
   })
 
+  test('a limit that returns before a denial drops what exceeds it', () => {
+    const lines = [
+      '-N SYN',
+      '-A INPUT -p tcp --syn -j SYN',
+      '-A SYN -m limit --limit 9/s -j RETURN',
+      '-A SYN -j DROP',
+      '-A INPUT -p tcp --dport 22 -j ACCEPT',
+      '-A INPUT -p tcp -j DROP',
+    ]
+    const { document } = importFirewall(lines.map((line) => `iptables ${line}`).join('\n'))
+    expect(document.spec.rules?.map(({ name, limit }) => [name, limit?.rate])).toEqual([
+      ['drop tcp from IPv4', '9/second'],
+      ['accept tcp 22 from IPv4', undefined],
+      ['drop tcp from IPv4 2', undefined],
+    ])
+  })
+
   test.each([
     [
       'variables, quotes and continued lines',
