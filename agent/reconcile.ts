@@ -81,7 +81,13 @@ export async function reconcile(
 
   const thorough = memory.backend === undefined || reasons.has('verify') || reasons.has('reapply')
   const backend = thorough ? await effects.detectBackend(memory.backend) : memory.backend
-  const how = { backend, rewrite: reasons.has('reapply'), thorough, now: now.getTime() }
+  const rewrite = reasons.has('reapply')
+  const how = {
+    backend,
+    rewrite,
+    looksForSets: rewrite || memory.backend === undefined,
+    now: now.getTime(),
+  }
   const families = await keepFamilies(memory, decision.wanted, how, effects)
   const otherRules = thorough ? await clearOther(families, otherBackend(backend), effects) : memory.otherRules
 
@@ -108,7 +114,7 @@ const urgent: ReadonlySet<Trigger['reason']> = new Set(['drift', 'files', 'clust
 type How = {
   readonly backend: Backend
   readonly rewrite: boolean
-  readonly thorough: boolean
+  readonly looksForSets: boolean
   readonly now: number
 }
 

@@ -12,6 +12,7 @@ import { measureMemory } from './bench/memory.ts'
 import { measurePass } from './bench/pass.ts'
 import type { Row } from './bench/row.ts'
 import { formatRows } from './bench/row.ts'
+import { measureSets } from './bench/sets.ts'
 import { measureStart } from './bench/start.ts'
 import type { Workshop } from './bench/workshop.ts'
 import { bundle } from './bundle.ts'
@@ -23,6 +24,7 @@ import { bundle } from './bundle.ts'
 
 const parts: Readonly<Record<string, (workshop: Workshop) => Promise<Row[]>>> = {
   apply: measureApply,
+  sets: measureSets,
   pass: measurePass,
   edit: measureEdit,
   heal: measureHeal,

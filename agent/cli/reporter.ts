@@ -59,7 +59,7 @@ function createLogReport(log: Logger) {
     }
     const { problems, warnings, notEnforceable } = details
     const now = JSON.stringify([state, message, ruleset, problems, warnings, notEnforceable])
-    const level = now === before ? 'debug' : state === 'Enforcing' || state === 'Off' ? 'info' : 'warn'
+    const level = now === before ? 'debug' : state !== 'Invalid' && state !== 'Degraded' ? 'info' : 'warn'
     before = now
     const reasons = triggers.map(({ reason }) => reason)
     log[level]({ state, ruleset, reasons, problems, warnings, notEnforceable }, message)

@@ -1,7 +1,7 @@
 import type { AuditedRuleset, PolicyRule, PolicyStep } from '../policy/policy.ts'
 import { protocolNumbers } from '../ruleset/protocol.ts'
 import type { Protocol } from '../ruleset/protocol.ts'
-import { auditChainName, limitChainName, shortHash } from './chain.ts'
+import { auditChainName, limitChainName } from './chain.ts'
 import type { Chain } from './chain.ts'
 import { connectionLimitMatch, rateLimitMatch } from './limit-text.ts'
 import { logMatchAndTarget } from './log-text.ts'
@@ -85,22 +85,23 @@ function limitChain(rule: PolicyRule, { family, audited }: StepContext): Chain |
   if (limit === undefined && connections === undefined) return undefined
   const passes = audited || rule.audit
   const id = `${nameOf(rule)}${passes ? ' audited' : ''}`
-  const rate = limit === undefined ? '' : rateLimitMatch(limit, `nf-${shortHash(id)}`, family)
+  const rate = limit === undefined ? '' : rateLimitMatch(limit, id, family)
   const standing = connections === undefined ? '' : connectionLimitMatch(connections, family)
   const exceeding = [
     { match: rate, what: 'over its rate' },
     { match: standing, what: 'over its connections' },
   ].filter(({ match }) => match !== '')
   const rules = exceeding.flatMap(({ match, what }) => [
-    ...(rule.log || passes ? [join(match, logText({ ...rule, action: 'drop' }, passes))] : []),
+    ...(rule.log || passes
+      ? [join(match, logMatchAndTarget(passes ? 'audit' : 'limit', rule.ruleset, rule.name))]
+      : []),
     join(match, commentMatch(`${nameOf(rule)} ${what}`), passes ? '-j RETURN' : '-j DROP'),
   ])
   return { name: limitChainName(id), rules: rule.action === 'accept' ? [...rules, '-j RETURN'] : rules }
 }
 
-function logText(rule: PolicyRule, audited: boolean): string {
-  const verb = { accept: 'accept', drop: 'drop', reject: 'reject' }[rule.action]
-  return logMatchAndTarget(audited ? 'audit' : verb, rule.ruleset ?? '', rule.name)
+function logText({ action, ruleset, name }: PolicyRule, audited: boolean): string {
+  return logMatchAndTarget(audited ? 'audit' : action, ruleset, name)
 }
 
 /** How a rule is called wherever people meet it: `worker/ssh`, `failsafe dhcp`, `default ingress`. */

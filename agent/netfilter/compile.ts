@@ -121,7 +121,11 @@ function createLayout(policy: Policy, family: Family) {
           : []),
       ]
     },
-    outputHead: () => headRules(policy.flows.egress, '-o'),
+    outputHead: () => [
+      ...headRules(policy.flows.egress, '-o'),
+      // What IPVS forwards to the backend of a Service comes this way, with the address of its client.
+      `-m addrtype ! --src-type LOCAL ${commentMatch('failsafe forwarded by ipvs')} -j RETURN`,
+    ],
   }
 }
 

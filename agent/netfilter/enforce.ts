@@ -4,9 +4,10 @@ import type { Backend } from './backend.ts'
 import type { Desired } from './chain.ts'
 import { compareTable } from './compare.ts'
 import type { Difference } from './compare.ts'
-import { compareSets } from './compare-sets.ts'
-import { noSets } from './ipsets.ts'
-import type { Ipsets, SavedSets } from './ipsets.ts'
+import { compareSets } from './ipset-compare.ts'
+import { noSets, setsOfFamily } from './ipset-read.ts'
+import type { SavedSets } from './ipset-read.ts'
+import type { Ipsets } from './ipsets.ts'
 import { removeText, restoreText, rewriteText } from './restore-text.ts'
 import type { SavedTable } from './saved-table.ts'
 import type { Tables } from './tables.ts'
@@ -92,20 +93,21 @@ export function mayStay(kind: Difference['kind']): boolean {
 
 type Seen = { readonly table: SavedTable; readonly sets: SavedSets }
 
-async function readAll({
-  tables,
-  ipsets,
-  backend,
-  family,
-  desired,
-  mayHaveSets,
-}: EnforceOptions): Promise<Seen> {
-  const asksForSets = mayHaveSets === true || (desired !== undefined && desired.sets.length > 0)
-  const [table, sets] = await Promise.all([
-    tables.read(backend, family),
-    asksForSets ? ipsets.read(family) : noSets,
-  ])
-  return { table, sets }
+async function readAll(options: EnforceOptions): Promise<Seen> {
+  const { tables, backend, family } = options
+  const [table, sets] = await Promise.all([tables.read(backend, family), readSets(options)])
+  return { table, sets: setsOfFamily(sets, family) }
+}
+
+async function readSets(options: EnforceOptions): Promise<SavedSets> {
+  const { ipsets, desired, mayHaveSets = false, rewrite = false } = options
+  if (desired !== undefined && desired.sets.length > 0) return ipsets.read({ thorough: rewrite })
+  if (!mayHaveSets) return noSets
+  // A host without ipset(8) can do without it for as long as no rule needs a set.
+  return ipsets.read().catch((error: unknown) => {
+    if (!(error instanceof OutsideError)) throw error
+    return noSets
+  })
 }
 
 function compareAll(desired: Desired | undefined, { table, sets }: Seen): Difference[] {

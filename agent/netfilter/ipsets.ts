@@ -1,14 +1,133 @@
+import { OutsideError } from '../errors.ts'
 import type { Exec } from '../host/exec.ts'
-import type { Family } from '../ruleset/address.ts'
+import { compareSets, isSameType, isSound } from './ipset-compare.ts'
+import { parseElements, parseHeaders } from './ipset-read.ts'
+import type { SavedSets } from './ipset-read.ts'
+import {
+  changeText,
+  createText,
+  destroyText,
+  isStaticName,
+  replaceText,
+  temporaryName,
+} from './ipset-text.ts'
 import type { Ipset } from './ipset-text.ts'
-export type SavedSet = { readonly count: number; readonly elements?: ReadonlySet<string> }
-export type SavedSets = ReadonlyMap<string, SavedSet>
-export const noSets: SavedSets = new Map()
+
+/** The sets of this firewall in one network namespace. Those of others are never touched. */
 export type Ipsets = {
-  read(family: Family): Promise<SavedSets>
-  prepare(sets: readonly Ipset[], present: SavedSets): Promise<void>
-  destroyUnused(keep: ReadonlySet<string>, present: SavedSets): Promise<void>
+  /**
+   * Reads the headers of all our sets; and the elements of all of them when asked to be thorough or when they are
+   * few, else only of those sets that change by element. Changes nothing.
+   *
+   * @throws {UnreadableIpsetsError} when the answer is not whole, or changes while it is read
+   * @throws {CommandError} when the command fails
+   */
+  read(options?: { readonly thorough?: boolean }): Promise<SavedSets>
+  /**
+   * Makes the sets that are missing and repairs those that differ from what should be in them. A set that is new
+   * or static is always whole for the packets that meet it; the others change element by element.
+   *
+   * @param present what was read last
+   * @returns whether anything was written
+   * @throws {CommandError} when the kernel refused something; the sets after it are then as they were
+   */
+  prepare(sets: readonly Ipset[], present: SavedSets): Promise<boolean>
+  /**
+   * Removes our sets that are not to be kept. Those that a rule uses are left.
+   *
+   * @param present what was read last
+   * @throws {CommandError} when the command fails for any other reason
+   */
+  destroyUnused(keep: ReadonlySet<string>, present: SavedSets): Promise<Destroyed>
 }
-export function createIpsets(_exec: Exec): Ipsets {
-  return { read: async () => noSets, prepare: async () => {}, destroyUnused: async () => {} }
+
+export type Destroyed = { readonly destroyed: readonly string[]; readonly inUse: readonly string[] }
+
+/** Reading as many elements takes a few ms. */
+const fewElements = 2_000
+
+export function createIpsets(exec: Exec): Ipsets {
+  const restore = async (input: string, ...options: string[]) =>
+    exec('ipset', [...options, 'restore'], { input })
+  return {
+    async read({ thorough = false } = {}) {
+      const headers = parseHeaders((await exec('ipset', ['list', '-terse'])).stdout)
+      const total = headers.values().reduce((sum, { size }) => sum + size, 0)
+      const isWanted = (name: string) => thorough || total <= fewElements || !isStaticName(name)
+      const names = [...headers.keys()].filter(isWanted)
+      if (names.length === 0) return headers
+      // One process for all; unlike `ipset save` without a name it leaves out the sets of others.
+      const { stdout } = await restore(names.map((name) => `save ${name}\n`).join(''))
+      return parseElements(stdout, headers)
+    },
+    async prepare(sets, present) {
+      const differing = sets.filter((set) => compareSets([set], ofName(set.name, present)).length > 0)
+      const fill = differing.map((set) => fillText(set, present)).join('')
+      const change = differing.map((set) => elementsText(set, present)).join('')
+      if (fill !== '') await restore(fill)
+      // Who adds what is there already has what he wanted; a foreign element that is gone is gone.
+      if (change !== '') await restore(change, '-exist')
+      return differing.length > 0
+    },
+    async destroyUnused(keep, present) {
+      const left = [...present.keys()].filter((name) => !keep.has(name))
+      const destroyed: string[] = []
+      const inUse: string[] = []
+      while (left.length > 0) {
+        const failure = await failureOf(restore(left.map(destroyText).join('')))
+        destroyed.push(...left.splice(0, failure?.index ?? left.length))
+        const failed = failure === undefined ? undefined : left.shift()
+        if (failed !== undefined && failure?.reason === 'in use') inUse.push(failed)
+      }
+      return { destroyed, inUse }
+    },
+  }
+}
+
+function ofName(name: string, present: SavedSets): SavedSets {
+  const saved = present.get(name)
+  return saved === undefined ? new Map() : new Map([[name, saved]])
+}
+
+/** What makes a set anew, in place of the one that may be there. */
+function fillText(set: Ipset, present: SavedSets): string {
+  const { name } = set
+  if (isChanged(set, present)) return ''
+  const temporary = temporaryName(name)
+  const leftover = present.has(temporary) ? destroyText(temporary) : ''
+  const saved = present.get(name)
+  if (saved === undefined) return leftover + createText(set)
+  // The kernel does not swap sets of different types; it also refuses to destroy the one that a rule uses.
+  return leftover + (isSameType(set, saved) ? replaceText(set) : destroyText(name) + createText(set))
+}
+
+function elementsText(set: Ipset, present: SavedSets): string {
+  return isChanged(set, present) ? changeText(set, present.get(set.name)?.elements ?? new Set()) : ''
+}
+
+/** Whether a set is to be changed element by element. */
+function isChanged(set: Ipset, present: SavedSets): boolean {
+  const saved = present.get(set.name)
+  return saved?.elements !== undefined && isSound(set, saved) && !isStaticName(set.name)
+}
+
+type Failure = { readonly index: number; readonly reason: 'in use' | 'gone' }
+
+/** `ipset restore` stops at the first line that fails; what stands before it is done. */
+async function failureOf(attempt: Promise<unknown>): Promise<Failure | undefined> {
+  try {
+    await attempt
+    return undefined
+  } catch (error) {
+    if (!(error instanceof OutsideError)) throw error
+    const [, line, complaint] = /Error in line (\d+): (.*)/.exec(error.message) ?? []
+    const reason = complaint === undefined ? undefined : reasonOf(complaint)
+    if (reason === undefined) throw error
+    return { index: Number(line) - 1, reason }
+  }
+}
+
+function reasonOf(complaint: string): Failure['reason'] | undefined {
+  if (complaint.includes('in use by a kernel component')) return 'in use'
+  return complaint.includes('does not exist') ? 'gone' : undefined
 }

@@ -8,8 +8,9 @@ import type { BaseChain, Desired } from './chain.ts'
 import type { Difference } from './compare.ts'
 import { compilePolicy } from './compile.ts'
 import { enforceFamily, mayStay } from './enforce.ts'
-import type { Ipsets, SavedSets } from './ipsets.ts'
-import { noSets } from './ipsets.ts'
+import { noSets } from './ipset-read.ts'
+import type { SavedSets } from './ipset-read.ts'
+import type { Ipsets } from './ipsets.ts'
 import { readPosition } from './position.ts'
 import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
@@ -54,8 +55,8 @@ export type KeepOptions = {
   readonly family: Family
   readonly wanted: Wanted
   readonly rewrite: boolean
-  /** Looks for what may be left of earlier times, too. */
-  readonly thorough: boolean
+  /** Looks for kernel sets that may be left of earlier times, too. */
+  readonly looksForSets: boolean
   readonly dryRun: boolean
   /** ms since the epoch */
   readonly now: number
@@ -82,7 +83,7 @@ export async function keepFamily(
       ...options,
       desired,
       mayMove: moves.length < moveBudget.moves,
-      mayHaveSets: options.thorough || (last?.seen?.sets ?? 0) > 0,
+      mayHaveSets: options.looksForSets || (last?.seen?.sets ?? 0) > 0,
     })
     const moved = result.wrote && result.found.some(({ kind }) => kind === 'jump-preceded')
     const asWanted = result.left.every(({ kind }) => mayStay(kind))
@@ -122,7 +123,7 @@ function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
     rules: chains.reduce((sum, [, { rules }]) => sum + rules.length, 0),
     positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
     sets: sets.size,
-    entries: [...sets.values()].reduce((sum, { count }) => sum + count, 0),
+    entries: [...sets.values()].reduce((sum, { size }) => sum + size, 0),
   }
 }
 

@@ -8,6 +8,8 @@ import type { Action } from '../ruleset/fields.ts'
 export type Policy = {
   /** Short hash of the rulesets it came from; the same on every node that they select. */
   readonly hash: string
+  /** audit: every ruleset is in audit mode, so nothing is denied. */
+  readonly mode: 'enforce' | 'audit'
   /** For each way: failsafes, then rules, then the default. What matches none of them is accepted. */
   readonly flows: Readonly<Record<Flow, readonly PolicyStep[]>>
   /** Interfaces that any ruleset calls external: what comes in on one of them does not come from a pod. */

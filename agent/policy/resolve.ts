@@ -34,6 +34,7 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
   const steps = (flow: Flow) => stepsOf(flow, rulesets, surroundings)
   return {
     hash: hashRulesets(rulesets),
+    mode: rulesets.every(({ mode }) => mode === 'audit') ? 'audit' : 'enforce',
     flows: {
       ingress: steps('ingress'),
       egress: steps('egress'),
@@ -118,9 +119,10 @@ function resolveAddresses(
   const lists = sources.map((source) =>
     'set' in source ? fixedSet(source.set, ruleset, surroundings) : [source],
   )
-  // The members of a set are merged already, and may be very many.
   const [first] = lists
-  const cidrs = lists.length === 1 && first !== undefined ? first : mergeCidrs(lists.flat())
+  // The members of a ruleset's own set are merged already, and may be very many.
+  const isMerged = first !== undefined && lists.length === 1 && ruleset.sets.has(names[0] ?? '')
+  const cidrs = isMerged ? first : mergeCidrs(lists.flat())
   return { cidrs, sets: clusterSets.filter((set) => names.includes(set)) }
 }
 

@@ -4,6 +4,7 @@ import type { Family } from './address.ts'
 import type { Issue } from './explain-issue.ts'
 import { parseIcmpType } from './icmp-types.ts'
 import { nearest } from './problem.ts'
+import { burstBounds, nearestRates, parseRate } from './rate.ts'
 import { hasPorts, protocolNames } from './protocol.ts'
 import type { Protocol } from './protocol.ts'
 import { isSetName } from './fields.ts'
@@ -84,12 +85,29 @@ function checkLimits(rule: RuleDocument): Issue[] {
       const message = 'found a limit on reject, expected it on accept or drop: what exceeds it is dropped'
       return [{ path: [key], part: 'key', message }]
     }
+    const ofRate = key === 'limit' ? checkRate(rule.limit) : []
+    if (ofRate.length > 0) return ofRate
     const prefixed = limit.ipv4Prefix !== undefined || limit.ipv6Prefix !== undefined
     if (limit.per !== 'rule' || !prefixed) return []
     return [
       { path: [key], message: 'found a prefix length with "per: rule", expected it with "per: source"' },
     ]
   })
+}
+
+function checkRate(limit: RuleDocument['limit']): Issue[] {
+  if (limit === undefined) return []
+  const rate = parseRate(limit.rate)
+  const { exact, below, above } = nearestRates(rate)
+  if (!exact) {
+    const message = `found "${limit.rate}", which the kernel cannot hold, expected "${below}" or "${above}"`
+    return [{ path: ['limit', 'rate'], message }]
+  }
+  const { least, most } = burstBounds(rate)
+  const { burst } = limit
+  if (burst === undefined || (burst >= least && burst <= most)) return []
+  const message = `found ${burst}, expected ${least} to ${most} with ${limit.rate}`
+  return [{ path: ['limit', 'burst'], message }]
 }
 
 function checkAudit({ audit, action }: RuleDocument): Issue[] {

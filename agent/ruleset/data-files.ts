@@ -44,7 +44,6 @@ type List = {
 }
 
 function readList(path: string, files: readonly SourceFile[]): List {
-  const failed = (whyNot: string): List => ({ cidrs: [], problems: [], whyNot })
   const file = files.find((candidate) => candidate.path === path)
   if (file === undefined) return failed(missing(path, files))
   if ('error' in file) return failed(file.error)
@@ -52,6 +51,10 @@ function readList(path: string, files: readonly SourceFile[]): List {
   if (typeof text !== 'string') return failed(text.error)
   const { cidrs, problems } = parseAddressList(path, text)
   return { cidrs: mergeCidrs(cidrs), problems }
+}
+
+function failed(whyNot: string): List {
+  return { cidrs: [], problems: [], whyNot }
 }
 
 function missing(path: string, files: readonly SourceFile[]): string {

@@ -30,6 +30,10 @@ export function explainIssue(issue: z.core.$ZodIssue): Issue[] {
     const message = `found ${key}${inner?.code === 'custom' ? ': ' : ', expected '}${inner?.message ?? 'another key'}`
     return [{ path: issue.path, part: 'key', message }]
   }
+  // What parses a value says best what was found.
+  if (issue.code === 'custom' && issue.message.startsWith('found ')) {
+    return [{ path: issue.path, message: issue.message }]
+  }
   const separator = issue.code === 'custom' ? ': ' : ', expected '
   return [{ path: issue.path, message: `found ${describeValue(issue.input)}${separator}${issue.message}` }]
 }

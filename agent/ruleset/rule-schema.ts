@@ -37,7 +37,7 @@ const scope = {
     .optional(),
 }
 
-const burstExpected = { error: 'a whole number from 1 to 10000' }
+const burstExpected = { error: 'a whole number from 1 to 1000000' }
 const maxExpected = { error: 'a whole number from 1 to 1000000' }
 
 const limit = z.strictObject(
@@ -45,7 +45,7 @@ const limit = z.strictObject(
     rate: z
       .string({ error: 'a rate in quotes, such as "200/second"' })
       .check(explained((text) => void parseRate(text))),
-    burst: z.int(burstExpected).min(1, burstExpected).max(10_000, burstExpected).optional(),
+    burst: z.int(burstExpected).min(1, burstExpected).max(1_000_000, burstExpected).optional(),
     ...scope,
   },
   { error: 'a map with rate, burst and per' },

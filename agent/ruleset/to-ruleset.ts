@@ -4,7 +4,7 @@ import type { Cidr } from './address.ts'
 import { familyOfIcmp, protocolsOf } from './check-rule.ts'
 import { parseIcmpType } from './icmp-types.ts'
 import { mergeCidrs } from './merge-cidrs.ts'
-import { parseRate } from './rate.ts'
+import { burstBounds, parseRate } from './rate.ts'
 import type {
   AddressSource,
   ConnectionLimit,
@@ -91,11 +91,14 @@ function toIcmpTypes(rule: RuleDocument, types: readonly (string | number)[]): I
   return { ipv4: typesOf('ipv4'), ipv6: typesOf('ipv6') }
 }
 
-/** As many at once as a client that starts up may open, where nobody says. */
+/** As many at once as a client that starts up may open, where nobody says and the rate allows it. */
 const defaultBurst = 5
 
 function toRateLimit(limit: NonNullable<RuleDocument['limit']>): RateLimit {
-  return { ...parseRate(limit.rate), burst: limit.burst ?? defaultBurst, scope: toScope(limit) }
+  const rate = parseRate(limit.rate)
+  const { least, most } = burstBounds(rate)
+  const burst = limit.burst ?? Math.min(most, Math.max(least, defaultBurst))
+  return { ...rate, burst, scope: toScope(limit) }
 }
 
 function toConnectionLimit(limit: NonNullable<RuleDocument['connections']>): ConnectionLimit {

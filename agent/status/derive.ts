@@ -66,7 +66,8 @@ function deriveState(
 ): State {
   if (troubles.length > 0) return 'Degraded'
   if (errors.length > 0) return 'Invalid'
-  return decision?.wanted.kind === 'policy' ? 'Enforcing' : 'Off'
+  if (decision?.wanted.kind !== 'policy') return 'Off'
+  return decision.wanted.policy.mode === 'audit' ? 'Auditing' : 'Enforcing'
 }
 
 function inForce(families: Knowledge['families']): string {
@@ -85,6 +86,8 @@ function describe(
   switch (state) {
     case 'Enforcing':
       return `${standing} verified with iptables-${knowledge.backend}`
+    case 'Auditing':
+      return `nothing is denied, only counted and logged; ${standing}`
     case 'Off':
       return 'no ruleset selects this node: nothing is filtered'
     case 'Invalid': {

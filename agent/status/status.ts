@@ -3,11 +3,12 @@ import type { Family } from '../ruleset/address.ts'
 
 /**
  * - Enforcing: read back from the kernel, and as the rulesets say.
+ * - Auditing: the same, but every ruleset is in audit mode: nothing is denied, only counted and logged.
  * - Invalid: the rulesets have errors; what was in force before them stays.
  * - Degraded: something is not as it should be, or cannot be known; the message says what.
  * - Off: no ruleset selects this node, so nothing of ours is in the kernel.
  */
-export type State = 'Enforcing' | 'Invalid' | 'Degraded' | 'Off'
+export type State = 'Enforcing' | 'Auditing' | 'Invalid' | 'Degraded' | 'Off'
 
 /** What a node says of itself. Times are RFC 3339. */
 export type Status = {

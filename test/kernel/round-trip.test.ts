@@ -47,7 +47,7 @@ describe.each(backends)('on iptables-%s', (backend) => {
         fc.pre(!hasErrors(parsed.problems))
         const policy = resolvePolicy(parsed.rulesets, { facts, cluster, now: 0 })
         const desired = compilePolicy(policy, family)
-        await ipsets.prepare(desired.sets, await ipsets.read(family))
+        await ipsets.prepare(desired.sets, await ipsets.read())
         await tables.restore(backend, family, freshText(desired))
         const table = await tables.read(backend, family)
         for (const { name, rules } of desired.chains) {
@@ -56,8 +56,8 @@ describe.each(backends)('on iptables-%s', (backend) => {
         expect(compareTable(desired, table)).toEqual([])
         await tables.restore(backend, family, removeText(table))
         expect(compareTable(undefined, await tables.read(backend, family))).toEqual([])
-        await ipsets.destroyUnused(new Set(), await ipsets.read(family))
-        expect((await ipsets.read(family)).size).toBe(0)
+        await ipsets.destroyUnused(new Set(), await ipsets.read())
+        expect((await ipsets.read()).size).toBe(0)
       }),
       { numRuns: 60 },
     )

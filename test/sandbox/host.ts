@@ -4,17 +4,23 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createExec } from '../../agent/host/exec.ts'
 import type { Exec } from '../../agent/host/exec.ts'
-import type { Outcome, Probe, Request, StreamCount } from './protocol.ts'
+import type { Call, Outcome, Probe, Protocol, Request, StreamCount, Visit } from './protocol.ts'
+
+export type ProbeSetting = Omit<Probe, 'silenceMs'> & { readonly silenceMs?: number }
 
 /** A machine of the sandbox: a network namespace, and a process in it that holds it open. */
 export type Host = {
   readonly pid: number
   /** Runs a program on it; rejects when it fails. */
   readonly exec: Exec
-  listen(protocol: 'tcp' | 'udp', port: number): Promise<void>
-  probe(probe: Omit<Probe, 'silenceMs'> & { readonly silenceMs?: number }): Promise<Outcome>
+  listen(protocol: Protocol, port: number): Promise<void>
+  probe(probe: ProbeSetting): Promise<Outcome>
+  /** Probes, and lets the server say which host it runs on and what source address it sees. */
+  call(probe: ProbeSetting): Promise<Call>
   /** How many connections or datagrams have come in on a port. */
   received(port: number): Promise<number>
+  /** The latest 100 of them as the server saw them, oldest first. */
+  visits(port: number): Promise<readonly Visit[]>
   /** Sends datagrams until stopped. */
   stream(address: string, port: number, mode: 'blast' | 'echo'): Promise<{ stop(): Promise<StreamCount> }>
   close(): Promise<void>
@@ -23,10 +29,14 @@ export type Host = {
 /** How long a client waits before it takes no answer for a drop: answers in a sandbox take well under 1 ms. */
 const silenceMs = 300
 
-/** Starts a host that is connected to nothing yet. It ends with this process at the latest. */
-export async function startHost(): Promise<Host> {
+/**
+ * Starts a host that is connected to nothing yet. It ends with this process at the latest.
+ *
+ * @param name that its servers tell their clients.
+ */
+export async function startHost(name = 'host'): Promise<Host> {
   const endpoint = join(import.meta.dirname, 'endpoint.ts')
-  const child = spawn('unshare', ['--net', '--', process.execPath, endpoint], {
+  const child = spawn('unshare', ['--net', '--', process.execPath, endpoint, name], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, NODE_OPTIONS: '' },
     // Ctrl-C is for the process that made the sandbox, which then ends its hosts.
@@ -64,7 +74,9 @@ export async function startHost(): Promise<Host> {
     exec: createExec(pid),
     listen: async (protocol, port) => ask({ kind: 'listen', protocol, port }),
     probe: async (probe) => ask({ kind: 'probe', silenceMs, ...probe }),
+    call: async (probe) => ask({ kind: 'call', silenceMs, ...probe }),
     received: async (port) => ask({ kind: 'received', port }),
+    visits: async (port) => ask({ kind: 'visits', port }),
     async stream(address, port, mode) {
       const name = `${address} ${port} ${mode}`
       await ask({ kind: 'stream', name, address, port, mode })

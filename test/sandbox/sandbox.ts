@@ -1,5 +1,6 @@
 import { startHost } from './host.ts'
 import type { Host } from './host.ts'
+import { addressCommand, cableCommand, ip, prepare, settled } from './wire.ts'
 
 /**
  * A node with one interface that has a public and a private address, as on LKE, and two clients behind a router:
@@ -65,35 +66,16 @@ async function connect(
   name: string,
   { router: near, host: far }: Cable,
 ): Promise<void> {
-  await ip(router, [`link add ${name} type veth peer name eth0 netns ${host.pid}`])
-  await ip(router, [...near.map((address) => addressCommand(address, name)), `link set ${name} up`])
-  await ip(host, [...far.map((address) => addressCommand(address, 'eth0')), 'link set eth0 up'])
+  await ip(router, [
+    cableCommand({ host: router, device: name }, { host, device: 'eth0' }),
+    ...near.map((address) => addressCommand(address, name)),
+    `link set ${name} up`,
+  ])
   const [gateway4, gateway6] = [near[0], near.at(-1)].map((address) => address?.split('/')[0])
-  await ip(host, [`route add default via ${gateway4}`, `-6 route add default via ${gateway6}`])
-}
-
-/** The kernel tells an interface that its cable is plugged in up to a second later; IPv6 waits for that. */
-async function settled(host: Host): Promise<void> {
-  for (;;) {
-    const { stdout: links } = await host.exec('ip', ['-json', 'link'])
-    const { stdout: addresses } = await host.exec('ip', ['-json', '-6', 'address'])
-    if (!/"operstate":"(LOWERLAYER)?DOWN"/.test(links) && !addresses.includes('"tentative":true')) return
-  }
-}
-
-/** Without nodad an IPv6 address could not be used for its first second. */
-function addressCommand(address: string, device: string): string {
-  return `address add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`
-}
-
-/** Without the detection of duplicate addresses, an interface is ready at once. */
-async function prepare(host: Host, settings: readonly string[] = []): Promise<void> {
-  await ip(host, ['link set lo up'])
-  const all = ['ipv6/conf/default/accept_dad=0', 'ipv6/conf/all/accept_dad=0', ...settings]
-  const commands = all.map((setting) => setting.replace(/(.*)=(.*)/, 'echo $2 > /proc/sys/net/$1'))
-  await host.exec('sh', ['-c', commands.join(' && ')])
-}
-
-async function ip(host: Host, commands: readonly string[]): Promise<void> {
-  for (const command of commands) await host.exec('ip', command.split(' '))
+  await ip(host, [
+    ...far.map((address) => addressCommand(address, 'eth0')),
+    'link set eth0 up',
+    `route add default via ${gateway4}`,
+    `route add default via ${gateway6}`,
+  ])
 }
