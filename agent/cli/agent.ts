@@ -1,4 +1,5 @@
 import { schedule as scheduleCron } from 'node-cron'
+import { createCutter } from '../conntrack/cutter.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import { watchFolder } from '../host/watch-folder.ts'
@@ -54,8 +55,14 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   let labels = 'labels' in options.node ? options.node.labels : undefined
   const reporter = createReporter({ log, node, statusFile: options.statusFile, dryRun: options.dryRun })
   const network = await openNetwork(options.targetPid, options.backend)
+  const cutter = createCutter({
+    exec: network.exec,
+    onCut: (cut) =>
+      log[cut.failed > 0 ? 'warn' : 'info'](cut, 'standing connections that are denied now were cut'),
+  })
   const loop = createLoop({
     ...network,
+    onNewRules: options.dryRun ? () => {} : cutter.start,
     readSources: async () => readRulesetFiles(options.rules),
     parse: parseOnce(parseRulesets),
     labels: () => labels,
@@ -67,6 +74,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   if (options.once) {
     if (node !== undefined) ({ labels } = await node.read(signals.stop))
     await loop.pass([{ reason: 'start' }])
+    await cutter.settled()
     await reporter.flush()
     return loop.unready() === undefined ? 0 : 1
   }

@@ -59,6 +59,15 @@ export function decideConnection(policy: Policy, connection: Connection): Verdic
   return { ...last, before: decisions.slice(0, -1) }
 }
 
+/**
+ * What one flow alone says of a connection, such as one that stands already; nothing where the connection does not
+ * come by there.
+ */
+export function decideInFlow(policy: Policy, connection: Connection, flow: Flow): Decision | undefined {
+  const view = viewsOf(policy, connection).find((one) => one.flow === flow)
+  return view === undefined ? undefined : decideFlow(policy, connection, view)
+}
+
 /** Whether a rule stands in a view at all, and matches there. */
 export function ruleMatches(policy: Policy, connection: Connection, view: View, rule: PolicyRule): boolean {
   if (rule.kind === 'failsafe' && !view.failsafes) return false
