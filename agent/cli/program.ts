@@ -2,9 +2,11 @@ import { hostname } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { findAccess } from '../cluster/access.ts'
+import { watchClusterFacts } from '../cluster/cluster-facts.ts'
 import { connectOwnNode } from '../cluster/own-node.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import { isExpected } from '../errors.ts'
+import type { Cidr } from '../ruleset/address.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from './agent.ts'
 import type { AgentOptions, ProcessSignals } from './agent.ts'
@@ -54,6 +56,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.targetPidOption())
     .addOption(options.nodeOption())
     .addOption(options.standaloneOption())
+    .addOption(options.namespaceOption())
+    .addOption(options.podCidrsOption())
     .addOption(options.statusFileOption())
     .addOption(options.backendOption())
     .addOption(
@@ -180,8 +184,10 @@ function collect(value: string, before: readonly string[] = []): string[] {
 type NodeFlags = { readonly node?: string; readonly standalone?: boolean }
 
 type AgentFlags = NodeFlags &
-  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> &
-  Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
+  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> & {
+    readonly namespace: string
+    readonly podCidrs: readonly Cidr[]
+  } & Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
     readonly healthAddress: NonNullable<AgentOptions['healthAddress']> | 'off'
   }
 
@@ -196,7 +202,13 @@ function agentOptions(flags: AgentFlags): AgentOptions {
     once: flags.once ?? false,
     dryRun: flags.dryRun ?? false,
     node: nodeOf(flags),
+    watchCluster: flags.standalone === true ? undefined : clusterWatch(name, flags),
   }
+}
+
+function clusterWatch(nodeName: string, { namespace, podCidrs }: AgentFlags): AgentOptions['watchCluster'] {
+  const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
+  return async (handlers, signal) => watchClusterFacts(options, handlers, signal)
 }
 
 function nodeOf({ node, standalone }: NodeFlags): AgentOptions['node'] {

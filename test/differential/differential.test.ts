@@ -38,6 +38,9 @@ describe.each(variants)('explain and iptables-$backend, metadata $metadata', ({ 
   let sandbox: Cluster
   beforeAll(async () => {
     sandbox = await createCluster({ backend, metadata })
+    // The kernel sends a client about one ICMP error a second, and each refusal counts here.
+    const limits = ['ipv4/icmp_ratelimit', 'ipv6/icmp/ratelimit'].map((limit) => `/proc/sys/net/${limit}`)
+    await sandbox.node.exec('sh', ['-c', limits.map((limit) => `echo 0 > ${limit}`).join(' && ')])
   })
   afterAll(async () => sandbox.close())
 

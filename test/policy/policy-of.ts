@@ -23,6 +23,8 @@ export function policyOf(
     },
     keepsEstablished: new Set(),
     changesAt: Infinity,
+    unknownSets: new Set(),
+    unknownSets: new Set(),
     warnings: [],
   }
 }
