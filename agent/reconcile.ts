@@ -14,7 +14,7 @@ import type { Labels } from './ruleset/select.ts'
 import { deriveStatus } from './status/derive.ts'
 import type { FactsSeen, Knowledge } from './status/derive.ts'
 import { noDrift, recordDrift } from './status/drift.ts'
-import type { Status } from './status/status.ts'
+import type { CutStatus, Status } from './status/status.ts'
 
 /** Why a pass runs. `by` names who caused it, where that is known. */
 export type Trigger = {
@@ -23,6 +23,8 @@ export type Trigger = {
     | 'files'
     | 'node'
     | 'cluster'
+    | 'cut'
+    | 'expiry'
     | 'drift'
     | 'verify'
     | 'reapply'
@@ -44,6 +46,8 @@ export type Effects = {
   detectBackend(current: Backend | undefined): Promise<Backend>
   readonly tables: Tables
   readonly ipsets: Ipsets
+  /** What was cut last of connections that stood when rules began to deny them. */
+  lastCut(): CutStatus | undefined
   /** Compare only: nothing is written to the kernel. */
   readonly dryRun: boolean
   now(): Date
@@ -102,6 +106,7 @@ export async function reconcile(
       at: now.toISOString(),
       by: triggers.find(({ by }) => by)?.by,
     }),
+    cut: effects.lastCut(),
     appliedAt: outcomes.some(({ wrote }) => wrote) ? now.toISOString() : memory.appliedAt,
     verifiedAt: outcomes.every(({ seen }) => seen?.asWanted) ? now.toISOString() : memory.verifiedAt,
   }
@@ -109,7 +114,7 @@ export async function reconcile(
 }
 
 /** Reasons that say nothing of the node's interfaces, and should not wait for them to be read again. */
-const urgent: ReadonlySet<Trigger['reason']> = new Set(['drift', 'files', 'cluster'])
+const urgent: ReadonlySet<Trigger['reason']> = new Set(['drift', 'files', 'cluster', 'cut'])
 
 type How = {
   readonly backend: Backend

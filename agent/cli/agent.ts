@@ -2,12 +2,15 @@ import { createCutter } from '../conntrack/cutter.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import type { Backend } from '../netfilter/backend.ts'
+import type { Wanted } from '../policy/decide.ts'
 import { parseRulesets } from '../ruleset/parse.ts'
 import type { Labels } from '../ruleset/select.ts'
+import type { CutStatus } from '../status/status.ts'
 import { createSchedule } from '../schedule.ts'
 import { serveHealth } from '../telemetry/health.ts'
 import { createLog } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { createAlarm } from './alarm.ts'
 import { createLoop } from './loop.ts'
 import { openNetwork } from './node.ts'
 import { parseOnce } from './parse-once.ts'
@@ -55,18 +58,26 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   let labels = 'labels' in options.node ? options.node.labels : undefined
   const reporter = createReporter({ log, node, statusFile: options.statusFile, dryRun: options.dryRun })
   const network = await openNetwork(options.targetPid, options.backend)
+  let lastCut: CutStatus | undefined
   const cutter = createCutter({
     exec: network.exec,
-    onCut: (cut) =>
-      log[cut.failed > 0 ? 'warn' : 'info'](cut, 'standing connections that are denied now were cut'),
+    onCut(cut) {
+      log[cut.failed > 0 ? 'warn' : 'info'](cut, 'standing connections that are denied now were cut')
+      lastCut = { at: new Date().toISOString(), ...cut }
+      schedule.trigger({ reason: 'cut' })
+    },
   })
+  const expiry = createAlarm(() => schedule.trigger({ reason: 'expiry' }))
   const cluster = createClusterWatch(options.watchCluster, {
     onChange: () => schedule.trigger({ reason: 'cluster' }),
     onError: (error) => log.warn({ err: error }, 'reading the cluster failed; what was read before stays'),
   })
   const loop = createLoop({
     ...network,
-    onNewRules: options.dryRun ? () => {} : cutter.start,
+    onNewRules(policy, families) {
+      if (!options.dryRun) cutter.start(policy, families)
+    },
+    lastCut: () => lastCut,
     readSources: async () => readRulesetFiles(options.rules),
     parse: parseOnce(parseRulesets),
     labels: () => labels,
@@ -76,6 +87,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     report(status, memory, triggers) {
       reporter.report(status, memory, triggers)
       cluster.startFor(memory.decision?.rulesets ?? [])
+      expiry.setTo(expiryOf(memory.decision?.wanted))
     },
   })
   const schedule = createSchedule({ pass: loop.pass, timer: startTimer, random: Math.random })
@@ -97,6 +109,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     watchDrift(options.targetPid, { isOwnProcess: network.isOwnProcess, loop, schedule, log }),
     startCron(options, schedule),
     cluster.stop,
+    async () => expiry.setTo(Infinity),
   ]
   if (node !== undefined) {
     stops.push(watchNode(node, { schedule, log, reporter, onLabels: (current) => (labels = current) }))
@@ -111,6 +124,10 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   await reporter.flush()
   health?.close()
   return 0
+}
+
+function expiryOf(wanted: Wanted | undefined): number {
+  return wanted?.kind === 'policy' ? wanted.policy.changesAt : Infinity
 }
 
 async function startHealth(

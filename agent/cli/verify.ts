@@ -28,6 +28,7 @@ export async function verify({ rules, targetPid, backend, labels }: VerifyOption
     parse: parseRulesets,
     labels: () => known,
     clusterFacts: () => noClusterFacts,
+    lastCut: () => undefined,
     dryRun: true,
     now: () => new Date(),
   })

@@ -5,6 +5,7 @@ import type { Desired } from './chain.ts'
 import { compareTable } from './compare.ts'
 import type { Difference } from './compare.ts'
 import { compareSets } from './ipset-compare.ts'
+import { isStaticName } from './ipset-text.ts'
 import { noSets, setsOfFamily } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import type { Ipsets } from './ipsets.ts'
@@ -37,6 +38,7 @@ export type Enforced = {
   readonly found: readonly Difference[]
   /** What differs still: only what must not, or cannot yet, be written. */
   readonly left: readonly Difference[]
+  /** Whether rules were written, or sets that rules are made with; the elements of the cluster's sets are none. */
   readonly wrote: boolean
   readonly notes: readonly string[]
 }
@@ -80,7 +82,8 @@ export async function enforceFamily(options: EnforceOptions): Promise<Enforced> 
     const difference = [wrong.message, ...wrong.lines.slice(0, 2)].join('; ')
     throw new NotInForceError(`reading back ${family} with ${backend} after a commit: ${difference}`)
   }
-  return { ...after, found, left, wrote: true, notes }
+  const wrote = rewrites || due.some((difference) => !isElementChange(difference))
+  return { ...after, found, left, wrote, notes }
 }
 
 /**
@@ -112,6 +115,10 @@ async function readSets(options: EnforceOptions): Promise<SavedSets> {
 
 function compareAll(desired: Desired | undefined, { table, sets }: Seen): Difference[] {
   return [...compareTable(desired, table), ...compareSets(desired?.sets ?? [], sets)]
+}
+
+function isElementChange({ kind, where }: Difference): boolean {
+  return kind === 'set-changed' && !isStaticName(where)
 }
 
 function isOfSets({ kind }: Difference): boolean {

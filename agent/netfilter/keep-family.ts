@@ -40,9 +40,8 @@ export type Seen = {
   readonly rules: number
   /** How each base chain that should lead to ours does. */
   readonly positions: Readonly<Partial<Record<BaseChain, Position>>>
-  /** Kernel sets of ours, and how many entries they have together. */
+  /** Kernel sets of ours. */
   readonly sets: number
-  readonly entries: number
 }
 
 /** A change that came from outside. */
@@ -123,7 +122,6 @@ function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
     rules: chains.reduce((sum, [, { rules }]) => sum + rules.length, 0),
     positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
     sets: sets.size,
-    entries: [...sets.values()].reduce((sum, { size }) => sum + size, 0),
   }
 }
 

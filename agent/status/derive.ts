@@ -4,7 +4,7 @@ import type { Decision } from '../policy/decide.ts'
 import type { NodeFacts } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
 import { formatProblem } from '../ruleset/problem.ts'
-import type { DriftStatus, FamilyStatus, State, Status } from './status.ts'
+import type { CutStatus, DriftStatus, FamilyStatus, State, Status } from './status.ts'
 
 /** What a pass knows at its end. */
 export type Knowledge = {
@@ -15,6 +15,7 @@ export type Knowledge = {
   /** What is worth knowing of the backend that is not in use, as of the last time somebody looked. */
   readonly otherRules: readonly string[]
   readonly drift: DriftStatus
+  readonly cut?: CutStatus | undefined
   readonly appliedAt?: string | undefined
   readonly verifiedAt?: string | undefined
   /** Why the pass could not even begin to look at the kernel. */
@@ -52,6 +53,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
       interfaces: { external: facts?.value?.external ?? [] },
       families: Object.fromEntries(outcomes.map(([family, outcome]) => [family, familyStatus(outcome)])),
       drift: knowledge.drift,
+      ...(knowledge.cut === undefined ? {} : { connections: knowledge.cut }),
       problems: errors.slice(0, mostListed),
       warnings: warnings(knowledge),
       notEnforceable: notEnforceable(families),
@@ -123,7 +125,7 @@ function familyStatus({ seen, error }: FamilyOutcome): FamilyStatus {
     inForce: jumps.length > 0 && seen.ruleset !== 'none' ? 'yes' : 'no',
     ruleset: seen.ruleset,
     rules: seen.rules,
-    ...(seen.sets === 0 ? {} : { sets: seen.sets, entries: seen.entries }),
+    ...(seen.sets === 0 ? {} : { sets: seen.sets }),
     position: jumps.length === 0 ? 'absent' : precededBy === undefined ? 'first' : 'preceded',
   }
 }

@@ -29,6 +29,7 @@ export type StatusDetails = {
   readonly interfaces: { readonly external: readonly string[] }
   readonly families: Readonly<Partial<Record<Family, FamilyStatus>>>
   readonly drift: DriftStatus
+  readonly connections?: CutStatus
   readonly problems: readonly string[]
   readonly warnings: readonly string[]
   readonly notEnforceable: readonly string[]
@@ -39,12 +40,20 @@ export type FamilyStatus = {
   readonly inForce: 'yes' | 'no' | 'unknown'
   readonly ruleset: string
   readonly rules: number
-  /** Kernel sets of addresses, and how many entries they have together. */
+  /** Kernel sets of addresses. */
   readonly sets?: number
-  readonly entries?: number
   /** `first`: no rule that could decide a packet's fate stands before the jump. */
   readonly position: 'first' | 'preceded' | 'absent'
   readonly error?: string
+}
+
+/** Connections that stood when rules began to deny them, as of the last time there were any. */
+export type CutStatus = {
+  readonly at: string
+  readonly cut: number
+  /** Those that go on all the same; the notes say why. */
+  readonly failed: number
+  readonly notes: readonly string[]
 }
 
 /** Changes to our rules that came from outside. */

@@ -24,6 +24,7 @@ export async function createKeeper({ pid }: Host, backend: Backend): Promise<Kee
       parse: parseRulesets,
       labels: () => ({}),
       clusterFacts: () => noClusterFacts,
+      lastCut: () => undefined,
       dryRun: false,
       now: () => new Date(),
     })

@@ -24,7 +24,6 @@ export function policyOf(
     keepsEstablished: new Set(),
     changesAt: Infinity,
     unknownSets: new Set(),
-    unknownSets: new Set(),
     warnings: [],
   }
 }
