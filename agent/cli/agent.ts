@@ -1,24 +1,20 @@
-import { schedule as scheduleCron } from 'node-cron'
+import { createCutter } from '../conntrack/cutter.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
-import { watchFolder } from '../host/watch-folder.ts'
-import { watchNetfilter } from '../host/watch-netfilter.ts'
 import type { Backend } from '../netfilter/backend.ts'
-import { createDriftReader } from '../netfilter/drift-events.ts'
-import { noClusterFacts } from '../policy/policy.ts'
 import { parseRulesets } from '../ruleset/parse.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { createSchedule } from '../schedule.ts'
-import type { Schedule } from '../schedule.ts'
 import { serveHealth } from '../telemetry/health.ts'
 import { createLog } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createLoop } from './loop.ts'
-import type { Loop } from './loop.ts'
 import { openNetwork } from './node.ts'
 import { parseOnce } from './parse-once.ts'
 import { createReporter } from './reporter.ts'
-import type { Reporter } from './reporter.ts'
+import { createClusterWatch } from './watch-cluster.ts'
+import type { WatchCluster } from './watch-cluster.ts'
+import { startCron, watchDrift, watchNode, watchRules } from './watches.ts'
 
 export type AgentOptions = {
   /** Folder of Ruleset files: the mounted ConfigMap. */
@@ -37,6 +33,8 @@ export type AgentOptions = {
   readonly dryRun: boolean
   /** The own Node of the cluster, or the labels of a host that is in none. */
   readonly node: OwnNode | { readonly labels: Labels }
+  /** Absent of a host that is in no cluster. */
+  readonly watchCluster: WatchCluster | undefined
 }
 
 /** What the process is told from outside. */
@@ -47,6 +45,9 @@ export type ProcessSignals = {
   readonly onHangup: (callback: () => void) => void
 }
 
+/** How long a single pass waits for the cluster: what is not known then stays as it was. */
+const introductionMs = 5_000
+
 /** Runs the agent until it is told to stop; the rules stay in force then. Returns the exit code. */
 export async function runAgent(options: AgentOptions, signals: ProcessSignals): Promise<number> {
   const log = createLog(options.logLevel)
@@ -54,30 +55,48 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   let labels = 'labels' in options.node ? options.node.labels : undefined
   const reporter = createReporter({ log, node, statusFile: options.statusFile, dryRun: options.dryRun })
   const network = await openNetwork(options.targetPid, options.backend)
+  const cutter = createCutter({
+    exec: network.exec,
+    onCut: (cut) =>
+      log[cut.failed > 0 ? 'warn' : 'info'](cut, 'standing connections that are denied now were cut'),
+  })
+  const cluster = createClusterWatch(options.watchCluster, {
+    onChange: () => schedule.trigger({ reason: 'cluster' }),
+    onError: (error) => log.warn({ err: error }, 'reading the cluster failed; what was read before stays'),
+  })
   const loop = createLoop({
     ...network,
+    onNewRules: options.dryRun ? () => {} : cutter.start,
     readSources: async () => readRulesetFiles(options.rules),
     parse: parseOnce(parseRulesets),
     labels: () => labels,
-    clusterFacts: () => noClusterFacts,
+    clusterFacts: cluster.facts,
     dryRun: options.dryRun,
     now: () => new Date(),
-    report: reporter.report,
+    report(status, memory, triggers) {
+      reporter.report(status, memory, triggers)
+      cluster.startFor(memory.decision?.rulesets ?? [])
+    },
   })
+  const schedule = createSchedule({ pass: loop.pass, timer: startTimer, random: Math.random })
   if (options.once) {
     if (node !== undefined) ({ labels } = await node.read(signals.stop))
+    // What comes in meanwhile shall not start passes of its own.
+    await schedule.stop()
     await loop.pass([{ reason: 'start' }])
+    if (await cluster.introduced(introductionMs)) await loop.pass([{ reason: 'cluster' }])
+    await Promise.all([cutter.settled(), cluster.stop()])
     await reporter.flush()
     return loop.unready() === undefined ? 0 : 1
   }
 
-  const schedule = createSchedule({ pass: loop.pass, timer: startTimer, random: Math.random })
   const health =
     options.healthAddress === undefined ? undefined : await startHealth(options.healthAddress, loop, log)
   const stops = [
     watchRules(options.rules, schedule, log),
     watchDrift(options.targetPid, { isOwnProcess: network.isOwnProcess, loop, schedule, log }),
     startCron(options, schedule),
+    cluster.stop,
   ]
   if (node !== undefined) {
     stops.push(watchNode(node, { schedule, log, reporter, onLabels: (current) => (labels = current) }))
@@ -92,88 +111,6 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   await reporter.flush()
   health?.close()
   return 0
-}
-
-type Stop = () => Promise<void>
-
-function watchRules(folder: string, schedule: Schedule, log: Logger): Stop {
-  return watchFolder(folder, {
-    onChange: () => schedule.trigger({ reason: 'files' }),
-    onError: (error) =>
-      log.warn({ err: error, folder }, 'watching the rules failed; the verify pass reads them too'),
-  })
-}
-
-type DriftWatch = {
-  readonly isOwnProcess: (pid: number) => boolean
-  readonly loop: Loop
-  readonly schedule: Schedule
-  readonly log: Logger
-}
-
-/** Only the nft backend tells of changes; on the legacy one they are found by the verify pass. */
-function watchDrift(targetPid: number, { isOwnProcess, loop, schedule, log }: DriftWatch): Stop {
-  const controller = new AbortController()
-  const readDrift = createDriftReader(isOwnProcess)
-  const watching = watchNetfilter(
-    targetPid,
-    {
-      onLine(line) {
-        const by = readDrift(line)
-        if (by !== undefined) schedule.trigger({ reason: 'drift', by })
-      },
-      onGap(reason) {
-        if (loop.backend() === 'legacy') return
-        log.warn({ reason }, 'following the changes of netfilter was interrupted')
-        schedule.trigger({ reason: 'drift' })
-      },
-    },
-    controller.signal,
-  )
-  return async () => {
-    controller.abort()
-    await watching
-  }
-}
-
-function startCron({ verifySchedule, reapplySchedule }: AgentOptions, schedule: Schedule): Stop {
-  const tasks = [
-    scheduleCron(verifySchedule, () => schedule.trigger({ reason: 'verify' })),
-    scheduleCron(reapplySchedule, () => schedule.trigger({ reason: 'reapply' })),
-  ]
-  return async () => {
-    for (const task of tasks) await task.destroy()
-  }
-}
-
-type NodeWatch = {
-  readonly schedule: Schedule
-  readonly log: Logger
-  readonly reporter: Reporter
-  readonly onLabels: (labels: Labels) => void
-}
-
-function watchNode(node: OwnNode, { schedule, log, reporter, onLabels }: NodeWatch): Stop {
-  const controller = new AbortController()
-  let known = ''
-  const watching = node.watch(
-    {
-      onNode({ labels, annotations }) {
-        reporter.seen(annotations)
-        const seen = JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-        if (seen === known) return
-        known = seen
-        onLabels(labels)
-        schedule.trigger({ reason: 'node' })
-      },
-      onError: (error) => log.warn({ err: error }, 'watching the own Node failed; it is tried again'),
-    },
-    controller.signal,
-  )
-  return async () => {
-    controller.abort()
-    await watching
-  }
 }
 
 async function startHealth(

@@ -1,9 +1,12 @@
+import { isDeepStrictEqual } from 'node:util'
+import { findDeadRules } from '../policy/shadow.ts'
+import type { Ruleset } from '../ruleset/ruleset.ts'
 import { closesSomething, nothingClosed } from '../policy/warn.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import type { Parsed } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import type { Problem } from '../ruleset/problem.ts'
-import { selectRulesets } from '../ruleset/select.ts'
+import { orderRulesets, selectRulesets } from '../ruleset/select.ts'
 import { readPaths } from './sources.ts'
 
 /** Prints every problem of the files; returns the exit code: 1 if any of them is an error. */
@@ -19,6 +22,30 @@ function findProblems({ rulesets, problems }: Parsed): Problem[] {
   const everywhere = rulesets.filter(({ nodeSelector }) => nodeSelector === undefined)
   const found = [...problems, ...selectRulesets(everywhere, {}).problems]
   const [first] = rulesets
-  if (first === undefined || closesSomething(rulesets) || hasErrors(found)) return found
-  return [...found, { path: first.path, line: 1, column: 1, severity: 'warning', message: nothingClosed }]
+  if (first === undefined || hasErrors(found)) return found
+  const nothingCloses: Problem = {
+    path: first.path,
+    line: 1,
+    column: 1,
+    severity: 'warning',
+    message: nothingClosed,
+  }
+  return [...found, ...(closesSomething(rulesets) ? [] : [nothingCloses]), ...findDead(rulesets)]
+}
+
+/** Rules that can never match, as far as that holds on every node their ruleset selects. */
+function findDead(rulesets: readonly Ruleset[]): Problem[] {
+  const ordered = orderRulesets(rulesets)
+  const named = new Map(ordered.map((ruleset) => [ruleset.name, ruleset]))
+  return findDeadRules(ordered, Date.now())
+    .filter(({ ruleset, by }) => by === undefined || meets(named.get(by.ruleset), named.get(ruleset)))
+    .map(({ path, line, column, rule, reason }) => {
+      return { path, line, column, severity: 'warning', message: `rule "${rule}" can never match: ${reason}` }
+    })
+}
+
+/** Whether the first ruleset is on every node that the second one is on. */
+function meets(first: Ruleset | undefined, second: Ruleset | undefined): boolean {
+  if (first === second || first?.nodeSelector === undefined) return true
+  return isDeepStrictEqual(first.nodeSelector, second?.nodeSelector)
 }

@@ -3,6 +3,8 @@ import { hostname } from 'node:os'
 import { InvalidArgumentError, Option } from 'commander'
 import { validate as isCron } from 'node-cron'
 import type { Labels } from '../ruleset/select.ts'
+import { messageOf } from '../errors.ts'
+import { parseCidr } from '../ruleset/address.ts'
 import { UsageError } from './usage-error.ts'
 
 /** An option that can also be given in the environment. */
@@ -33,6 +35,28 @@ export function targetPidOption(): Option {
 
 export function nodeOption(): Option {
   return option('--node <name>', 'NODE', 'name of the Node that this is')
+}
+
+export function namespaceOption(): Option {
+  return option('--namespace <name>', 'NAMESPACE', 'namespace of the agents and their Service').default(
+    'node-firewall',
+  )
+}
+
+export function podCidrsOption(): Option {
+  return option(
+    '--pod-cidrs <cidrs>',
+    'POD_CIDRS',
+    'networks of pods, beside those of the Node, separated by commas',
+  )
+    .default([], 'none')
+    .argParser((text) => {
+      try {
+        return text.split(',').filter(Boolean).map(parseCidr)
+      } catch (error) {
+        throw new InvalidArgumentError(messageOf(error))
+      }
+    })
 }
 
 export function standaloneOption(): Option {

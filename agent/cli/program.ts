@@ -2,13 +2,17 @@ import { hostname } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { findAccess } from '../cluster/access.ts'
+import { watchClusterFacts } from '../cluster/cluster-facts.ts'
 import { connectOwnNode } from '../cluster/own-node.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import { isExpected } from '../errors.ts'
+import type { Cidr } from '../ruleset/address.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from './agent.ts'
 import type { AgentOptions, ProcessSignals } from './agent.ts'
 import { clean } from './clean.ts'
+import type { ExplainOptions } from './explain.ts'
+import type { ImportFlags } from './import.ts'
 import { lint } from './lint.ts'
 import * as options from './options.ts'
 import { render } from './render.ts'
@@ -52,6 +56,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.targetPidOption())
     .addOption(options.nodeOption())
     .addOption(options.standaloneOption())
+    .addOption(options.namespaceOption())
+    .addOption(options.podCidrsOption())
     .addOption(options.statusFileOption())
     .addOption(options.backendOption())
     .addOption(
@@ -88,6 +94,56 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
 
   program
+    .command('explain')
+    .description('say what becomes of a connection, and why; or who reaches what')
+    .argument('<path...>')
+    .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
+    .addOption(options.interfacesOption())
+    .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
+    .option('--from <address>', 'who opens it')
+    .option('--to <address>', 'whom it is addressed to')
+    .option('--proto <protocol>', 'name or number (default: tcp)')
+    .option('--port <port>', 'the port that the client used')
+    .option('--source-port <port>', 'the port it comes from')
+    .option('--icmp-type <type>', 'name, number or type/code')
+    .option('--in <interface>', 'where it comes in (default: the first external one)')
+    .option('--out <interface>', 'where it goes out')
+    .addOption(
+      new Option('--via <way>', 'answered by the node itself, or translated').choices(['direct', 'nodePort']),
+    )
+    .option('--egress', 'opened by the node, or by a pod with --endpoint pods')
+    .addOption(new Option('--endpoint <kind>', 'whose connection it is').choices(['node', 'pods']))
+    .option('--matrix', 'who reaches which port of the node')
+    .addOption(
+      new Option('--expect <action>', 'fail unless this is the verdict').choices([
+        'accept',
+        'drop',
+        'reject',
+      ]),
+    )
+    .option('--json', 'print JSON')
+    .action(async (paths: string[], flags: ExplainOptions) => {
+      const { explain } = await import('./explain.ts')
+      finish(await explain(paths, flags))
+    })
+
+  program
+    .command('import')
+    .description('turn an existing firewall into a Ruleset; tells each line that cannot be carried over')
+    .argument('<file>')
+    .addOption(
+      new Option('--format <format>', 'what the file is')
+        .choices(['auto', 'script', 'iptables-save', 'ufw', 'calico'])
+        .default('auto'),
+    )
+    .option('--name <name>', 'name of the ruleset')
+    .addOption(options.interfacesOption())
+    .action(async (file: string, flags: ImportFlags) => {
+      const { runImport } = await import('./import.ts')
+      finish(await runImport(file, flags))
+    })
+
+  program
     .command('verify')
     .description('compare the kernel with the rules of a folder; exit code 0 in sync, 3 drift, 4 unknown')
     .addOption(options.rulesOption())
@@ -121,11 +177,17 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
   return program
 }
 
+function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value]
+}
+
 type NodeFlags = { readonly node?: string; readonly standalone?: boolean }
 
 type AgentFlags = NodeFlags &
-  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> &
-  Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
+  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> & {
+    readonly namespace: string
+    readonly podCidrs: readonly Cidr[]
+  } & Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
     readonly healthAddress: NonNullable<AgentOptions['healthAddress']> | 'off'
   }
 
@@ -140,7 +202,13 @@ function agentOptions(flags: AgentFlags): AgentOptions {
     once: flags.once ?? false,
     dryRun: flags.dryRun ?? false,
     node: nodeOf(flags),
+    watchCluster: flags.standalone === true ? undefined : clusterWatch(name, flags),
   }
+}
+
+function clusterWatch(nodeName: string, { namespace, podCidrs }: AgentFlags): AgentOptions['watchCluster'] {
+  const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
+  return async (handlers, signal) => watchClusterFacts(options, handlers, signal)
 }
 
 function nodeOf({ node, standalone }: NodeFlags): AgentOptions['node'] {

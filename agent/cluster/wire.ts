@@ -61,7 +61,12 @@ const watchLine = z.object({
 
 const statusCode = z.object({ code: z.number().optional() })
 
-function parse<Schema extends z.ZodType>(
+/**
+ * The part of an answer that `schema` describes.
+ *
+ * @throws {ApiError} when the answer is of another shape
+ */
+export function parse<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
   request: ApiRequest,

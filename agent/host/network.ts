@@ -1,31 +1,39 @@
 import { readFile } from 'node:fs/promises'
+import ipaddr from 'ipaddr.js'
 import * as z from 'zod'
 import { codeOf } from '../errors.ts'
 import type { LegacyTables } from '../netfilter/tables.ts'
 import type { NodeFacts } from '../policy/policy.ts'
-import type { Family } from '../ruleset/address.ts'
+import { parseCidr } from '../ruleset/address.ts'
+import type { Cidr, Family } from '../ruleset/address.ts'
 import { CommandError } from './exec.ts'
 import type { Exec } from './exec.ts'
 
 /**
- * Reads the interfaces of the namespace, and which of them hold a default route in any routing table (AWS
- * keeps those of secondary interfaces in tables of their own).
+ * Reads the interfaces of the namespace, their addresses, and which of them hold a default route in any routing table
+ * (AWS keeps those of secondary interfaces in tables of their own).
  *
  * @throws {CommandError} when ip(8) fails
  */
 export async function readNodeFacts(exec: Exec): Promise<NodeFacts> {
-  const [links, ...routes] = await Promise.all([
-    exec('ip', ['-json', 'link', 'show']),
+  const [shown, ...routes] = await Promise.all([
+    exec('ip', ['-json', 'address', 'show']),
     ...['-4', '-6'].map(async (family) =>
       exec('ip', ['-json', family, 'route', 'show', 'table', 'all', 'default']),
     ),
   ])
-  const interfaces = read(linkList, links.stdout).map(({ ifname }) => ifname)
+  const links = read(linkList, shown.stdout)
+  const interfaces = links.map(({ ifname }) => ifname)
   const external = routes.flatMap(({ stdout }) => defaultInterfaces(read(routeList, stdout)))
-  return { interfaces, external: [...new Set(external)].toSorted(), addresses: [] }
+  return { interfaces, external: [...new Set(external)].toSorted(), addresses: ownAddresses(links) }
 }
 
-const linkList = z.array(z.object({ ifname: z.string() }))
+const linkList = z.array(
+  z.object({
+    ifname: z.string(),
+    addr_info: z.array(z.object({ local: z.string().optional() })).optional(),
+  }),
+)
 const routeList = z.array(
   z.object({
     dev: z.string().optional(),
@@ -41,6 +49,24 @@ function read<T>(shape: z.ZodType<T>, json: string): T {
   } catch (error) {
     throw new CommandError('running ip: its answer is not the JSON it should be', { cause: error })
   }
+}
+
+/**
+ * Devices that hold addresses of Services, so that the kernel takes packets to them: kube-proxy's in IPVS mode,
+ * kube-router's, and that of the node's DNS cache. Nothing but their names tells them from a node's own dummy device.
+ */
+const serviceDevices = new Set(['kube-ipvs0', 'kube-dummy-if', 'nodelocaldns'])
+
+/** Kinds of addresses that no packet from another network comes to. */
+const unreachable: ReadonlySet<string> = new Set(['loopback', 'linkLocal', 'ipv4Mapped'])
+
+/** The scope of an address says too little: one of 169.254.0.0/16 that somebody added has scope global. */
+function ownAddresses(links: z.infer<typeof linkList>): Cidr[] {
+  const texts = links
+    .filter(({ ifname }) => !serviceDevices.has(ifname))
+    .flatMap(({ addr_info: addresses = [] }) => addresses.flatMap(({ local }) => local ?? []))
+    .filter((text) => !unreachable.has(ipaddr.parse(text).range()))
+  return [...new Set(texts)].toSorted().map(parseCidr)
 }
 
 /** Interfaces of default routes that lead somewhere; "unreachable default dev lo" does not. */

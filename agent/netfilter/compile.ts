@@ -24,7 +24,7 @@ import { createSetRegister } from './set-register.ts'
  *     OUTPUT ── node-firewall-out
  */
 export function compilePolicy(policy: Policy, family: Family): Desired {
-  const sets = createSetRegister(family, policy.clusterSets)
+  const sets = createSetRegister(family, policy)
   const layout = createLayout(policy, family)
   const base = { family, sets, audited: false }
   const compile = (flow: Flow, context: Pick<StepContext, 'chain' | 'view' | 'interfaceFlag'>) =>

@@ -33,6 +33,7 @@ function compareSet(set: Ipset, saved: SavedSet | undefined): Difference[] {
   ]
   if (saved === undefined) return differ('set-missing', `set ${name} does not exist`)
   if (!isSound(set, saved)) return differ('set-changed', `set ${name} is of another kind`)
+  if (set.isUnknown === true) return []
   if (saved.elements !== undefined) return compareElements(set, saved.elements)
   if (saved.size !== cidrs.length) {
     return differ('set-changed', `set ${name} has ${saved.size} elements instead of ${cidrs.length}`)

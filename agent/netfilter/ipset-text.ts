@@ -7,6 +7,8 @@ export type Ipset = {
   readonly family: Family
   /** As mergeCidrs gives them: sorted, and each once. */
   readonly cidrs: readonly Cidr[]
+  /** What it should hold is not known: it is made where it is missing, and whatever it holds stays. */
+  readonly isUnknown?: boolean
 }
 
 /** The kernel takes 31 characters. */

@@ -1,3 +1,5 @@
+import type { Policy } from '../policy/policy.ts'
+import { mergeCidrs } from '../ruleset/merge-cidrs.ts'
 import type { Cidr, Family } from '../ruleset/address.ts'
 import type { ClusterSet } from '../ruleset/built-in-sets.ts'
 import { clusterSetName, staticSetName } from './ipset-text.ts'
@@ -17,18 +19,23 @@ export type SetRegister = {
 
 export function createSetRegister(
   family: Family,
-  clusterSets: Readonly<Record<ClusterSet, readonly Cidr[]>>,
+  { clusterSets, unknownSets }: Pick<Policy, 'clusterSets' | 'unknownSets'>,
 ): SetRegister {
   const used = new Map<string, Ipset>()
-  const register = (name: string, cidrs: readonly Cidr[]) => {
-    used.set(name, { name, family, cidrs })
-    return name
+  const register = (set: Ipset) => {
+    used.set(set.name, set)
+    return set.name
   }
-  const membersOf = (set: ClusterSet) => clusterSets[set].filter((cidr) => cidr.family === family)
+  const membersOf = (set: ClusterSet) =>
+    mergeCidrs(clusterSets[set].filter((cidr) => cidr.family === family && cidr.prefix > 0))
   return {
     membersOf,
-    ofCidrs: (cidrs) => register(staticSetName(family, cidrs), cidrs),
-    ofCluster: (set) => register(clusterSetName(family, set), membersOf(set)),
+    ofCidrs: (cidrs) => register({ name: staticSetName(family, cidrs), family, cidrs }),
+    ofCluster(set) {
+      const isUnknown = unknownSets.has(set)
+      const name = clusterSetName(family, set)
+      return register({ name, family, cidrs: membersOf(set), ...(isUnknown ? { isUnknown } : {}) })
+    },
     all: () => [...used.values()],
   }
 }

@@ -18,6 +18,8 @@ export type Policy = {
   readonly self: readonly Cidr[]
   /** What the cluster's sets hold now. */
   readonly clusterSets: Readonly<Record<ClusterSet, readonly Cidr[]>>
+  /** Those of them that were never read since this process started: what the kernel holds of them stays. */
+  readonly unknownSets: ReadonlySet<ClusterSet>
   /** Rulesets whose rules let standing connections be, when they begin to deny them. */
   readonly keepsEstablished: ReadonlySet<string>
   /** When a rule expires next, in ms since the epoch; Infinity: never. */
@@ -75,12 +77,12 @@ export type NodeFacts = {
   readonly external: readonly string[]
   /** All interfaces there are. */
   readonly interfaces: readonly string[]
-  /** Addresses of the node on all of them, loopback left out. */
+  /** Addresses by which others can reach the node, each as a network of one host, sorted. */
   readonly addresses: readonly Cidr[]
 }
 
 /** What the cluster's sets hold; `undefined` where it could never be had. */
-export type ClusterFacts = Readonly<Record<ClusterSet, readonly Cidr[] | undefined>>
+export type ClusterFacts = Readonly<Partial<Record<ClusterSet, readonly Cidr[] | undefined>>>
 
 /** Of a host that is in no cluster. */
-export const noClusterFacts: ClusterFacts = { nodes: undefined, apiServers: undefined, podCIDRs: undefined }
+export const noClusterFacts: ClusterFacts = {}

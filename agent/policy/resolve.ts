@@ -44,6 +44,7 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
     external: [...new Set(rulesets.flatMap((ruleset) => externalInterfaces(ruleset, facts)))],
     self: facts.addresses,
     clusterSets: knownSets(cluster),
+    unknownSets: new Set(clusterSets.filter((set) => cluster[set] === undefined)),
     keepsEstablished: new Set(
       rulesets.filter(({ established }) => established === 'keep').map(({ name }) => name),
     ),

@@ -39,7 +39,9 @@ function covers(pattern: string, name: string): boolean {
 
 function unknownSets(rulesets: readonly Ruleset[], { cluster }: Surroundings): string[] {
   const unknown = usedClusterSets(rulesets).filter((set) => cluster[set] === undefined)
-  return unknown.map((set) => `the set ${set} is not known yet: rules that name it match nobody`)
+  return unknown.map(
+    (set) => `the set ${set} could not be read yet: rules that name it match whom it held before, or nobody`,
+  )
 }
 
 /** The sets of the cluster that any rule names. */

@@ -15,10 +15,15 @@ export type Selected = { readonly rulesets: readonly Ruleset[]; readonly problem
  * actions are an error, since there is no order in which both could hold.
  */
 export function selectRulesets(rulesets: readonly Ruleset[], labels: Labels): Selected {
-  const selected = rulesets
-    .filter(({ nodeSelector }) => nodeSelector === undefined || matches(nodeSelector, labels))
-    .toSorted((a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1))
+  const selected = orderRulesets(
+    rulesets.filter(({ nodeSelector }) => nodeSelector === undefined || matches(nodeSelector, labels)),
+  )
   return { rulesets: selected, problems: contradictions(selected) }
+}
+
+/** In the order of evaluation: by priority, then by name. */
+export function orderRulesets(rulesets: readonly Ruleset[]): Ruleset[] {
+  return rulesets.toSorted((a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1))
 }
 
 /** Whether the choice of rulesets depends on the labels of the node at all. */

@@ -7,6 +7,8 @@ import { createFront } from './api-server/front.ts'
 import type { Logged } from './api-server/front.ts'
 import { patchObject } from './api-server/patch.ts'
 import { NODES } from './api-server/resources.ts'
+import { createSlices } from './api-server/slices.ts'
+import type { Slices } from './api-server/slices.ts'
 import { createStore } from './api-server/store.ts'
 import type { Store, Stored } from './api-server/store.ts'
 
@@ -32,16 +34,18 @@ export type ApiServer = {
     name: string,
     labels?: Record<string, string>,
     annotations?: Record<string, string>,
+    spec?: Record<string, unknown>,
   ) => Stored
   readonly getNode: (name: string) => Stored
   /** Changes labels or annotations of a Node from the outside; null removes. */
   readonly changeNode: (name: string, change: { labels?: Changes; annotations?: Changes }) => void
   readonly deleteNode: (name: string) => void
+  readonly slices: Slices
   readonly openWatches: () => number
   readonly sendBookmarks: () => void
   readonly createToken: (identity: Identity) => string
-  /** The kubelet writes a new token; the old one is good no longer. */
-  readonly rotateToken: () => Promise<void>
+  /** The kubelet writes a new token, with other rights if some are named; the old one is good no longer. */
+  readonly rotateToken: (rules?: readonly Rule[]) => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -72,6 +76,8 @@ export type ApiServerOptions = {
   readonly bookmarkEveryMs?: number
 }
 
+const SLICES = 'endpointslices.discovery.k8s.io'
+
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const { host = '127.0.0.1', rules = AGENT_RULES, futureWaitMs = 3000, bookmarkEveryMs = 60_000 } = options
   const files = await createCredentialFiles()
@@ -89,9 +95,9 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     return token
   }
   let agentToken = ''
-  const giveToken = async () => {
+  const giveToken = async (rights = rules) => {
     tokens.delete(agentToken)
-    agentToken = createToken({ user: 'system:serviceaccount:node-firewall:node-firewall', rules })
+    agentToken = createToken({ user: 'system:serviceaccount:node-firewall:node-firewall', rules: rights })
     await files.writeToken(agentToken)
     await files.writeKubeconfig(url, agentToken)
   }
@@ -132,13 +138,14 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
         store.compact()
       },
     },
-    createNode: (name, labels = {}, annotations = {}) =>
-      store.create(NODES, { metadata: { name, labels, annotations }, spec: {}, status: {} }),
+    createNode: (name, labels = {}, annotations = {}, spec = {}) =>
+      store.create(NODES, { metadata: { name, labels, annotations }, spec, status: {} }),
     changeNode(name, change) {
       const patch = JSON.stringify({ metadata: change })
       store.replace(NODES, patchObject(NODES, getNode(name), 'application/merge-patch+json', patch))
     },
     deleteNode: (name) => void store.remove(NODES, getNode(name)),
+    slices: createSlices(store),
     openWatches: () => front.watches.size,
     sendBookmarks() {
       for (const watch of front.watches.values()) watch.sendBookmark()
@@ -150,5 +157,9 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   }
 }
 
-/** What the agent's ClusterRole allows. */
-const AGENT_RULES: readonly Rule[] = [{ verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] }]
+/** What the agent's ClusterRole and its two Roles allow. */
+export const AGENT_RULES: readonly Rule[] = [
+  { verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] },
+  { verbs: ['get', 'list', 'watch'], resources: [SLICES], namespace: 'node-firewall' },
+  { verbs: ['list', 'watch'], resources: [SLICES], namespace: 'default' },
+]

@@ -3,6 +3,7 @@ import { accessConforms } from './conformance/access.ts'
 import { patchesConform } from './conformance/patches.ts'
 import { readsConform } from './conformance/reads.ts'
 import { startReal } from './conformance/real.ts'
+import { slicesConform } from './conformance/slices.ts'
 import { openSuite } from './conformance/suite.ts'
 import type { Suite } from './conformance/suite.ts'
 import { startFake } from './conformance/target.ts'
@@ -21,10 +22,11 @@ describe.skipIf(binaries === undefined)('a real kube-apiserver (KUBEBUILDER_ASSE
   conforms(openSuite(() => startReal(binaries ?? '')))
 })
 
-/** What the fake and a real API server have in common. Each row makes Nodes of its own. */
+/** What the fake and a real API server have in common. Each row makes objects of its own. */
 function conforms(suite: Suite): void {
   readsConform(suite)
   patchesConform(suite)
   accessConforms(suite)
   watchesConform(suite)
+  slicesConform(suite)
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readFamilies, readNodeFacts } from '../../agent/host/network.ts'
+import { formatCidr } from '../../agent/ruleset/address.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
 
@@ -16,13 +17,13 @@ beforeEach(async () => {
 afterEach(async () => host.close())
 
 const ip = async (command: string) => host.exec('ip', command.split(' '))
+const addresses = async () => (await readNodeFacts(host.exec)).addresses.map(formatCidr)
 const external = async () => (await readNodeFacts(host.exec)).external
 
 test('no default route: no external interface', async () => {
-  expect(await readNodeFacts(host.exec)).toEqual({
-    external: [],
-    interfaces: expect.arrayContaining(['lo', 'eth0', 'peer0', 'eth1', 'peer1', 'eth2', 'peer2']),
-  })
+  const facts = await readNodeFacts(host.exec)
+  expect(facts.external).toEqual([])
+  expect(facts.interfaces.toSorted()).toEqual(['eth0', 'eth1', 'eth2', 'lo', 'peer0', 'peer1', 'peer2'])
 })
 
 test.each([
@@ -46,6 +47,45 @@ test.each([
   await host.exec('ip', ['link', 'set', 'lo', 'up'])
   for (const command of commands) await ip(command)
   expect(await external()).toEqual(expected)
+})
+
+test('addresses of all interfaces, each as one host, and none of loopback and link', async () => {
+  await ip('link set lo up')
+  expect(await addresses()).toEqual([
+    '10.0.0.1/32',
+    '10.0.1.1/32',
+    '10.0.2.1/32',
+    'fd00:1::1/128',
+    'fd00:2::1/128',
+    'fd00::1/128',
+  ])
+})
+
+test.each([
+  ['one that stands on the loopback device', ['address add 192.0.2.7/32 dev lo'], ['192.0.2.7/32']],
+  ['one that is there twice', ['address add 10.0.0.1/32 dev eth1'], []],
+  ['one of an interface that is down', ['address add 192.0.2.8/24 dev peer1'], ['192.0.2.8/32']],
+  ['the end of a tunnel that is ours', ['address add 192.0.2.9 peer 192.0.2.10 dev eth0'], ['192.0.2.9/32']],
+  [
+    'a link-local one that somebody added',
+    ['address add 169.254.20.10/32 dev eth0', 'address add fe80::5/64 dev eth0 nodad'],
+    [],
+  ],
+  ['a second one of the loopback network', ['address add 127.0.0.53/8 dev lo'], []],
+  [
+    'those of Services in IPVS mode',
+    ['link add kube-ipvs0 type veth peer name x', 'address add 10.96.0.1/32 dev kube-ipvs0'],
+    [],
+  ],
+  [
+    'those of the DNS cache',
+    ['link add nodelocaldns type veth peer name x', 'address add 10.96.0.10/32 dev nodelocaldns'],
+    [],
+  ],
+])('addresses: %s', async (_, commands, expected) => {
+  const before = await addresses()
+  for (const command of commands) await ip(command)
+  expect(await addresses()).toEqual([...before, ...expected].toSorted())
 })
 
 test('families that the namespace has', async () => {

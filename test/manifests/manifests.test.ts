@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
 import { hasKubectl, kustomize } from './kustomize.ts'
-import { type Manifest, only } from './manifest.ts'
+import { all, type Manifest, only } from './manifest.ts'
 import { findProblems } from './schema.ts'
 
 const folders = ['manifests/base', 'manifests/overlays/lke', 'manifests/overlays/kind']
@@ -27,13 +27,17 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     expect(problems).toEqual(manifests.map(({ kind }) => [kind]))
   })
 
-  it('puts everything into its own namespace, which admits privileged pods', () => {
+  it('puts everything but the right to find the API servers into its own namespace, which admits privileged pods', () => {
     const namespace = only(manifests, 'Namespace').metadata
     expect(namespace?.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'privileged' })
     const clusterWide = new Set(['Namespace', 'ClusterRole', 'ClusterRoleBinding'])
-    const found = manifests.map(({ kind, metadata }) => [kind, metadata?.namespace])
+    const found = manifests.map(({ kind, metadata }) => [kind, metadata?.name, metadata?.namespace])
+    const expected = ({ kind, metadata }: Manifest) => {
+      if (clusterWide.has(kind)) return undefined
+      return metadata?.name === 'node-firewall-api-servers' ? 'default' : namespace?.name
+    }
     expect(found).toEqual(
-      manifests.map(({ kind }) => [kind, clusterWide.has(kind) ? undefined : namespace?.name]),
+      manifests.map((manifest) => [manifest.kind, manifest.metadata?.name, expected(manifest)]),
     )
   })
 
@@ -71,6 +75,7 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
   it('tells the agent its node and where the rules are', () => {
     expect(container()?.env).toEqual([
       { name: 'NODE_FIREWALL_NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+      { name: 'NODE_FIREWALL_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
       { name: 'NODE_FIREWALL_RULES', value: '/etc/node-firewall/rules' },
     ])
   })
@@ -120,6 +125,41 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     expect(only(manifests, 'ClusterRole').rules).toEqual([
       { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
     ])
+  })
+
+  it.each([
+    ['node-firewall-nodes', 'node-firewall', ['get', 'list', 'watch']],
+    ['node-firewall-api-servers', 'default', ['list', 'watch']],
+  ])('has the Role %s in %s, for EndpointSlices and nothing else, bound to its ServiceAccount', (...row) => {
+    const [name, namespace, verbs] = row
+    const here = ({ metadata }: Manifest) => metadata?.namespace === namespace
+    const role = only(manifests.filter(here), 'Role')
+    const rules = [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs }]
+    expect(role).toMatchObject({ metadata: { name }, rules })
+    expect(role.rules).toHaveLength(1)
+    const binding = only(manifests.filter(here), 'RoleBinding')
+    const account = only(manifests, 'ServiceAccount').metadata
+    expect(binding.roleRef).toMatchObject({ kind: 'Role', name })
+    expect(binding.subjects).toEqual([
+      { kind: 'ServiceAccount', name: account?.name, namespace: account?.namespace },
+    ])
+  })
+
+  it('has Roles in no other namespace', () => {
+    const namespaces = all(manifests, 'Role').map(({ metadata }) => metadata?.namespace)
+    expect(new Set(namespaces)).toEqual(new Set(['default', 'node-firewall']))
+    expect(namespaces).toHaveLength(2)
+  })
+
+  it('lists the addresses of all its pods, ready or not and of both families, in a Service without an address', () => {
+    const { metadata, spec } = only(manifests, 'Service')
+    expect(metadata?.name).toBe('node-firewall')
+    expect(spec).toEqual({
+      clusterIP: 'None',
+      ipFamilyPolicy: 'PreferDualStack',
+      publishNotReadyAddresses: true,
+      selector: daemonSet()?.selector.matchLabels,
+    })
   })
 
   it('gives the token to the agent alone', () => {

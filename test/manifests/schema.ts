@@ -1,9 +1,12 @@
 import { DaemonSet } from 'kubernetes-models/apps/v1/DaemonSet'
 import { ClusterRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole'
 import { ClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding'
+import { Role } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role'
+import { RoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/RoleBinding'
 import { ConfigMap } from 'kubernetes-models/v1/ConfigMap'
 import { Namespace } from 'kubernetes-models/v1/Namespace'
 import { ResourceQuota } from 'kubernetes-models/v1/ResourceQuota'
+import { Service } from 'kubernetes-models/v1/Service'
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount'
 
 const models = [
@@ -13,6 +16,9 @@ const models = [
   DaemonSet,
   Namespace,
   ResourceQuota,
+  Role,
+  RoleBinding,
+  Service,
   ServiceAccount,
 ]
 

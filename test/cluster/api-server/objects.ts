@@ -23,6 +23,7 @@ const metadata = z.looseObject({
   uid: z.string(),
   resourceVersion: z.string(),
   creationTimestamp: z.string(),
+  generation: z.number().optional(),
   labels: texts.optional(),
   annotations: texts.optional(),
 })

@@ -5,6 +5,7 @@ export type Resource = {
   readonly plural: string
   readonly kind: string
   readonly namespaced: boolean
+  readonly hasGeneration?: boolean
   /** The required fields, as a bookmark shows them: with nothing in them. */
   readonly zero: Readonly<Record<string, unknown>>
 }
@@ -92,16 +93,20 @@ export const NODES: Resource = {
 
 const CORE = { group: '', version: 'v1', namespaced: true }
 
+export const ENDPOINT_SLICES: Resource = {
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  plural: 'endpointslices',
+  kind: 'EndpointSlice',
+  namespaced: true,
+  hasGeneration: true,
+  zero: { addressType: '', endpoints: null, ports: null },
+}
+
 const RESOURCES: readonly Resource[] = [
   NODES,
   { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} },
-  {
-    ...CORE,
-    group: 'discovery.k8s.io',
-    plural: 'endpointslices',
-    kind: 'EndpointSlice',
-    zero: { addressType: '', endpoints: null, ports: null },
-  },
+  ENDPOINT_SLICES,
   { ...CORE, group: 'coordination.k8s.io', plural: 'leases', kind: 'Lease', zero: { spec: {} } },
   {
     ...CORE,

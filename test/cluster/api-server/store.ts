@@ -9,6 +9,8 @@ export type Metadata = {
   uid: string
   resourceVersion: string
   creationTimestamp: string
+  /** Counts the changes of all but the metadata, in the resources that have it. */
+  generation?: number | undefined
   labels?: Record<string, string> | undefined
   annotations?: Record<string, string> | undefined
 }
@@ -87,6 +89,7 @@ export function createStore(now: () => Date = () => new Date()): Store {
       if (namespace !== undefined) metadata.namespace = namespace
       if (labels !== undefined) metadata.labels = labels
       if (annotations !== undefined) metadata.annotations = annotations
+      if (resource.hasGeneration === true) metadata.generation = 1
       const object = { ...draft, kind: resource.kind, apiVersion: apiVersion(resource), metadata }
       return commit('ADDED', resource, object, undefined)
     },
@@ -94,7 +97,7 @@ export function createStore(now: () => Date = () => new Date()): Store {
       const object = withoutEmpty(changed)
       const before = objects.get(keyOf(resource, object.metadata.namespace, object.metadata.name))
       if (before !== undefined && isDeepStrictEqual(before, object)) return before
-      return commit('MODIFIED', resource, object, before)
+      return commit('MODIFIED', resource, withGeneration(object, before), before)
     },
     remove: (resource, object) => commit('DELETED', resource, object, object),
     since: (version) => (version < floor ? undefined : history.filter((change) => change.version > version)),
@@ -117,6 +120,17 @@ function keyOf(resource: Resource, namespace: string | undefined, name: string):
 
 function prefixOf(resource: Resource, namespace: string | undefined): string {
   return namespace === undefined ? `${qualifiedName(resource)}/` : keyOf(resource, namespace, '')
+}
+
+function withGeneration(object: Stored, before: Stored | undefined): Stored {
+  const { generation } = before?.metadata ?? {}
+  if (
+    generation === undefined ||
+    isDeepStrictEqual({ ...before, metadata: {} }, { ...object, metadata: {} })
+  ) {
+    return object
+  }
+  return { ...object, metadata: { ...object.metadata, generation: generation + 1 } }
 }
 
 /** A map that has lost its last key is not there any more. */

@@ -117,6 +117,16 @@ async function grant(http: Http): Promise<void> {
   const agent = [{ apiGroups: [''], resources: ['nodes'], verbs: [...verbs, 'patch'] }]
   await create(http, `${rbac}/clusterroles`, { metadata: { name: 'agent' }, rules: agent })
   await create(http, `${rbac}/clusterrolebindings`, bind('agent', 'ClusterRole', USERS.agent))
+  await create(http, '/api/v1/namespaces', { metadata: { name: 'node-firewall' } })
+  for (const [namespace, rights] of [
+    ['node-firewall', verbs],
+    ['default', ['list', 'watch']],
+  ] as const) {
+    const slices = [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: rights }]
+    const inNamespace = `${rbac}/namespaces/${namespace}`
+    await create(http, `${inNamespace}/roles`, { metadata: { name: 'agent' }, rules: slices })
+    await create(http, `${inNamespace}/rolebindings`, bind('agent', 'Role', USERS.agent))
+  }
   const narrow = [{ apiGroups: [''], verbs, ...names }]
   await create(http, `${rbac}/namespaces/default/roles`, { metadata: { name: 'narrow' }, rules: narrow })
   await create(http, `${rbac}/namespaces/default/rolebindings`, bind('narrow', 'Role', USERS.narrow))

@@ -1,4 +1,4 @@
-import { startApiServer } from '../api-server.ts'
+import { AGENT_RULES, startApiServer } from '../api-server.ts'
 import type { Rule } from '../api-server/access-control.ts'
 import { createHttp } from './http-client.ts'
 import type { Http } from './http-client.ts'
@@ -19,9 +19,6 @@ export const USERS = {
   nobody: 'system:serviceaccount:node-firewall:nobody',
 } as const
 
-/** May see and patch Nodes: what the agent needs. */
-const AGENT: Rule = { verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] }
-
 /** May see one ConfigMap, by name. */
 const NARROW: Rule = {
   verbs: ['get', 'list', 'watch'],
@@ -32,12 +29,12 @@ const NARROW: Rule = {
 
 export async function startFake(): Promise<ConformanceTarget> {
   const server = await startApiServer({ futureWaitMs: 1 })
-  const token = (user: string, rules: Rule[]) => server.createToken({ user, rules })
+  const token = (user: string, rules: readonly Rule[]) => server.createToken({ user, rules })
   return {
     http: createHttp(server.url, server.caFile),
     tokens: {
       admin: token(USERS.admin, [{ verbs: ['*'], resources: ['*'] }]),
-      agent: token(USERS.agent, [AGENT]),
+      agent: token(USERS.agent, AGENT_RULES),
       narrow: token(USERS.narrow, [NARROW]),
       nobody: token(USERS.nobody, []),
     },

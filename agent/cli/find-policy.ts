@@ -1,0 +1,61 @@
+import { noClusterFacts } from '../policy/policy.ts'
+import type { ClusterFacts, Policy } from '../policy/policy.ts'
+import { resolvePolicy } from '../policy/resolve.ts'
+import type { Cidr } from '../ruleset/address.ts'
+import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
+import { formatProblem } from '../ruleset/problem.ts'
+import type { Ruleset } from '../ruleset/ruleset.ts'
+import { needsLabels, selectRulesets } from '../ruleset/select.ts'
+import { readNodeFile } from './node-file.ts'
+import { readPaths } from './sources.ts'
+import { UsageError } from './usage-error.ts'
+
+export type PolicyOptions = {
+  /** File with a Node, as `kubectl get node NAME -o yaml` prints it. */
+  readonly node?: string
+  /** What `external: auto` stands for, where the Node does not say. */
+  readonly external?: readonly string[]
+  /** Addresses of the node, where the Node does not say. */
+  readonly addresses?: readonly Cidr[]
+  readonly cluster?: ClusterFacts
+}
+
+/** The policy of a node and the rulesets it comes from; `none`: no ruleset selects it; `errors`: printed already. */
+export type FoundPolicy =
+  | 'none'
+  | 'errors'
+  | { readonly policy: Policy; readonly rulesets: readonly Ruleset[] }
+
+/**
+ * Finds what files of rulesets mean for a node that is known from a file, or not at all. Prints their problems.
+ *
+ * @throws {UsageError} when something has to be known of the node that nobody said
+ */
+export async function findPolicy(paths: readonly string[], options: PolicyOptions): Promise<FoundPolicy> {
+  const { rulesets, problems } = parseRulesets(await readPaths(paths))
+  const node = options.node === undefined ? {} : await readNodeFile(options.node)
+  if (node.labels === undefined && needsLabels(rulesets)) {
+    throw new UsageError(
+      'a ruleset has a nodeSelector: give the node with --node FILE (kubectl get node NAME -o yaml)',
+    )
+  }
+  const selected = selectRulesets(rulesets, node.labels ?? {})
+  const all = [...problems, ...selected.problems]
+  for (const problem of all) console.error(formatProblem(problem))
+  if (hasErrors(all)) return 'errors'
+  if (selected.rulesets.length === 0) return 'none'
+  const external = options.external ?? node.external
+  if (external === undefined && selected.rulesets.some((ruleset) => ruleset.external === 'auto')) {
+    throw new UsageError(
+      'a ruleset says "external: auto", which only the node knows: give --external, or a --node that node-firewall runs on',
+    )
+  }
+  const facts = {
+    external: external ?? [],
+    interfaces: external ?? [],
+    addresses: node.addresses ?? options.addresses ?? [],
+  }
+  const cluster = options.cluster ?? noClusterFacts
+  const policy = resolvePolicy(selected.rulesets, { facts, cluster, now: Date.now() })
+  return { policy, rulesets: selected.rulesets }
+}

@@ -1,0 +1,61 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { ClusterFactsHandlers } from '../cluster/cluster-facts.ts'
+import { noClusterFacts } from '../policy/policy.ts'
+import type { ClusterFacts } from '../policy/policy.ts'
+import { usedClusterSets } from '../policy/warn.ts'
+import { clusterSets } from '../ruleset/built-in-sets.ts'
+import type { Ruleset } from '../ruleset/ruleset.ts'
+import type { Stop } from './watches.ts'
+
+/** Follows what the cluster's sets hold, until the signal aborts. */
+export type WatchCluster = (handlers: ClusterFactsHandlers, signal: AbortSignal) => Promise<void>
+
+export type ClusterWatch = {
+  /** What is known now. */
+  readonly facts: () => ClusterFacts
+  /** Begins to follow the cluster if these rulesets look at it. */
+  readonly startFor: (rulesets: readonly Ruleset[]) => void
+  /** Waits until all of it is known, for so many ms at most; resolves to whether anything is. */
+  readonly introduced: (ms: number) => Promise<boolean>
+  readonly stop: Stop
+}
+
+/** Follows the cluster from when it is needed. Without a cluster nothing is ever known. */
+export function createClusterWatch(
+  watch: WatchCluster | undefined,
+  { onChange, onError }: { readonly onChange: () => void; readonly onError: ClusterFactsHandlers['onError'] },
+): ClusterWatch {
+  const controller = new AbortController()
+  let known = noClusterFacts
+  let watching: Promise<void> | undefined
+  const learn = (facts: ClusterFacts) => {
+    known = facts
+    onChange()
+  }
+  return {
+    facts: () => known,
+    startFor(rulesets) {
+      if (watch === undefined || !needsCluster(rulesets)) return
+      watching ??= watch({ onChange: learn, onError }, controller.signal)
+    },
+    async introduced(ms) {
+      if (watching === undefined) return false
+      const isWhole = () => clusterSets.every((set) => known[set] !== undefined)
+      for (const end = performance.now() + ms; !isWhole() && performance.now() < end;) await pause(50)
+      return known !== noClusterFacts
+    },
+    async stop() {
+      controller.abort()
+      await watching
+    },
+  }
+}
+
+/** Whether rulesets look at sets of the cluster at all: reading them for nothing would cost the API server. */
+function needsCluster(rulesets: readonly Ruleset[]): boolean {
+  const goesOut = rulesets.some(
+    ({ defaults, rules }) => defaults.egress !== undefined || rules.some(({ flow }) => flow === 'egress'),
+  )
+  // With rules for what the node opens comes the failsafe that leads to the API servers.
+  return goesOut || usedClusterSets(rulesets).length > 0
+}

@@ -1,0 +1,96 @@
+import { schedule as scheduleCron } from 'node-cron'
+import type { OwnNode } from '../cluster/own-node.ts'
+import { watchFolder } from '../host/watch-folder.ts'
+import { watchNetfilter } from '../host/watch-netfilter.ts'
+import { createDriftReader } from '../netfilter/drift-events.ts'
+import type { Labels } from '../ruleset/select.ts'
+import type { Schedule } from '../schedule.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { Loop } from './loop.ts'
+import type { Reporter } from './reporter.ts'
+
+/** Ends what was started, and resolves when it has ended. */
+export type Stop = () => Promise<void>
+
+export function watchRules(folder: string, schedule: Schedule, log: Logger): Stop {
+  return watchFolder(folder, {
+    onChange: () => schedule.trigger({ reason: 'files' }),
+    onError: (error) =>
+      log.warn({ err: error, folder }, 'watching the rules failed; the verify pass reads them too'),
+  })
+}
+
+type DriftWatch = {
+  readonly isOwnProcess: (pid: number) => boolean
+  readonly loop: Loop
+  readonly schedule: Schedule
+  readonly log: Logger
+}
+
+/** Only the nft backend tells of changes; on the legacy one they are found by the verify pass. */
+export function watchDrift(targetPid: number, { isOwnProcess, loop, schedule, log }: DriftWatch): Stop {
+  const controller = new AbortController()
+  const readDrift = createDriftReader(isOwnProcess)
+  const watching = watchNetfilter(
+    targetPid,
+    {
+      onLine(line) {
+        const by = readDrift(line)
+        if (by !== undefined) schedule.trigger({ reason: 'drift', by })
+      },
+      onGap(reason) {
+        if (loop.backend() === 'legacy') return
+        log.warn({ reason }, 'following the changes of netfilter was interrupted')
+        schedule.trigger({ reason: 'drift' })
+      },
+    },
+    controller.signal,
+  )
+  return async () => {
+    controller.abort()
+    await watching
+  }
+}
+
+/** Cron expressions, with seconds. */
+export type Schedules = { readonly verifySchedule: string; readonly reapplySchedule: string }
+
+export function startCron({ verifySchedule, reapplySchedule }: Schedules, schedule: Schedule): Stop {
+  const tasks = [
+    scheduleCron(verifySchedule, () => schedule.trigger({ reason: 'verify' })),
+    scheduleCron(reapplySchedule, () => schedule.trigger({ reason: 'reapply' })),
+  ]
+  return async () => {
+    for (const task of tasks) await task.destroy()
+  }
+}
+
+type NodeWatch = {
+  readonly schedule: Schedule
+  readonly log: Logger
+  readonly reporter: Reporter
+  readonly onLabels: (labels: Labels) => void
+}
+
+export function watchNode(node: OwnNode, { schedule, log, reporter, onLabels }: NodeWatch): Stop {
+  const controller = new AbortController()
+  let known = ''
+  const watching = node.watch(
+    {
+      onNode({ labels, annotations }) {
+        reporter.seen(annotations)
+        const seen = JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+        if (seen === known) return
+        known = seen
+        onLabels(labels)
+        schedule.trigger({ reason: 'node' })
+      },
+      onError: (error) => log.warn({ err: error }, 'watching the own Node failed; it is tried again'),
+    },
+    controller.signal,
+  )
+  return async () => {
+    controller.abort()
+    await watching
+  }
+}

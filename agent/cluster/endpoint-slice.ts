@@ -1,0 +1,57 @@
+import * as z from 'zod'
+import { parseCidr } from '../ruleset/address.ts'
+import type { Cidr } from '../ruleset/address.ts'
+import type { ApiRequest } from './send.ts'
+import { parse } from './wire.ts'
+
+/** A part of a Service's endpoints: up to 100 of one family. Which of them are ready is not told apart. */
+export type EndpointSlice = {
+  readonly name: string
+  readonly version: string
+  readonly addresses: readonly Cidr[]
+  readonly ports: readonly number[]
+}
+
+/** The slices of one Service, as a LIST, WATCH or GET finds them. */
+export type SlicesOf = { readonly namespace: string; readonly serviceName: string }
+
+/** Reads an EndpointSlice, whatever its family. */
+export function parseSlice(value: unknown, request: ApiRequest): EndpointSlice {
+  const { metadata, endpoints, ports } = parse(sliceBody, value, request)
+  return {
+    name: metadata.name,
+    version: metadata.resourceVersion,
+    addresses: readCidrs((endpoints ?? []).flatMap((endpoint) => endpoint.addresses ?? [])),
+    ports: (ports ?? []).flatMap(({ port }) => port ?? []),
+  }
+}
+
+/**
+ * Reads addresses and CIDRs that the cluster holds. A slice of the type FQDN has names, which no packet carries, and
+ * old objects may have forms that nobody would accept today, as `010.0.0.1`. Such a one is left out, since all the
+ * others are worth more than an error.
+ */
+export function readCidrs(texts: readonly string[]): Cidr[] {
+  return texts.flatMap((text) => {
+    try {
+      return [parseCidr(text)]
+    } catch {
+      return []
+    }
+  })
+}
+
+export function slicesPath({ namespace }: SlicesOf): string {
+  return `/apis/discovery.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/endpointslices`
+}
+
+export function slicesQuery({ serviceName }: SlicesOf) {
+  return { labelSelector: `kubernetes.io/service-name=${serviceName}` }
+}
+
+/** In an empty slice the lists are null. */
+const sliceBody = z.object({
+  metadata: z.object({ name: z.string(), resourceVersion: z.string() }),
+  endpoints: z.array(z.object({ addresses: z.array(z.string()).nullish() })).nullish(),
+  ports: z.array(z.object({ port: z.number().nullish() })).nullish(),
+})

@@ -1,0 +1,59 @@
+import type { Policy } from '../policy/policy.ts'
+import { decideInFlow } from '../policy/verdict.ts'
+import type { Connection, NodeView } from './connection.ts'
+import type { IsDenied } from './find-denied.ts'
+
+/** An interface that no rule names. */
+const nameless = ''
+
+/**
+ * Whether a policy denies a connection that stands already: what a first packet of it would meet now. Not by a
+ * ruleset that lets standing connections be.
+ */
+export function judgeBy(policy: Policy): IsDenied {
+  return (connection) => {
+    const { flow, family, protocol, from, sourcePort, dialled, real, icmp } = connection
+    const decision = decideInFlow(
+      policy,
+      {
+        family,
+        protocol,
+        from,
+        ...(sourcePort === undefined ? {} : { fromPort: sourcePort }),
+        dialled,
+        real,
+        ...interfacesOf(connection),
+        ...(icmp === undefined ? {} : { icmp }),
+      },
+      flow,
+    )
+    if (decision === undefined || decision.action === 'accept') return false
+    return !policy.keepsEstablished.has(decision.by.ruleset ?? '')
+  }
+}
+
+/** Each flow looks at one of the two; the other only says which way the connection goes past the node. */
+function interfacesOf({ flow, interface: name = nameless }: Connection): { in?: string; out?: string } {
+  switch (flow) {
+    case 'ingress':
+      return { in: name }
+    case 'egress':
+      return { out: name }
+    case 'podIngress':
+      return { in: name, out: nameless }
+    case 'podEgress':
+      return { in: nameless, out: name }
+  }
+}
+
+/** What of a policy tells which way standing connections go past the node. */
+export function viewOf({ self, external, flows }: Policy): NodeView {
+  const rules = Object.values(flows).flatMap((steps) =>
+    steps.flatMap((step) => (step.kind === 'audit' ? step.rules : [step])),
+  )
+  return {
+    self: new Set(self.map(({ address }) => address)),
+    external,
+    named: [...new Set(rules.flatMap(({ match }) => match.interfaces ?? []))],
+  }
+}

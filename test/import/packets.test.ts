@@ -1,0 +1,149 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { importFirewall } from '../../agent/import/import-firewall.ts'
+import { writeYaml } from '../../agent/import/write-yaml.ts'
+import { clearBackend } from '../../agent/netfilter/clear.ts'
+import { families } from '../../agent/ruleset/address.ts'
+import { enforce, openTables } from '../kernel/enforce.ts'
+import { usableBackends } from '../sandbox/backends.ts'
+import { clientAddress, createSandbox, nodeAddress } from '../sandbox/sandbox.ts'
+import type { Sandbox } from '../sandbox/sandbox.ts'
+
+const backends = await usableBackends()
+const tcpPorts = [22, 25, 53, 80, 179, 443, 1000, 8080, 9005, 10_250, 30_080]
+const udpPorts = [53, 51_820, 30_053]
+
+describe.each(backends)('verdicts before and after an import, on iptables-%s', (backend) => {
+  let sandbox: Sandbox
+  beforeAll(async () => {
+    sandbox = await createSandbox()
+    for (const port of tcpPorts) await sandbox.node.listen('tcp', port)
+    for (const port of udpPorts) await sandbox.node.listen('udp', port)
+    for (const port of [25, 53, 80]) await sandbox.internet.listen('tcp', port)
+  })
+  afterAll(async () => sandbox.close())
+
+  /** What each client gets on each port, and what the node gets where it calls itself. */
+  async function probeAll(): Promise<string[]> {
+    const inward = (['internet', 'private'] as const).flatMap((client) =>
+      families.flatMap((family) => {
+        const ports = [
+          ...tcpPorts.map((port) => ['tcp', port] as const),
+          ...udpPorts.map((port) => ['udp', port] as const),
+        ]
+        // Private networks always reach the kubelet here: a failsafe sees to it.
+        const compared = ports.filter(([, port]) => client === 'internet' || port !== 10_250)
+        return compared.map(async ([protocol, port]) => {
+          const outcome = await sandbox[client].probe({ protocol, address: nodeAddress[family], port })
+          return `${client} ${family} ${protocol} ${port}: ${outcome}`
+        })
+      }),
+    )
+    const pings = (['internet', 'private'] as const).flatMap((client) =>
+      families.map(async (family) => {
+        const answered = await sandbox[client].exec('ping', ['-c', '1', '-W', '1', nodeAddress[family]]).then(
+          () => 'answered',
+          () => 'silence',
+        )
+        return `${client} ${family} ping: ${answered}`
+      }),
+    )
+    const outward = families.flatMap((family) =>
+      [25, 80].map(async (port) => {
+        const address = clientAddress.internet[family]
+        return `out ${family} ${port}: ${await sandbox.node.probe({ protocol: 'tcp', address, port })}`
+      }),
+    )
+    return Promise.all([...inward, ...pings, ...outward])
+  }
+
+  async function flush(): Promise<void> {
+    for (const program of [`iptables-${backend}`, `ip6tables-${backend}`]) {
+      for (const base of ['INPUT', 'FORWARD', 'OUTPUT'])
+        await sandbox.node.exec(program, ['-P', base, 'ACCEPT'])
+      await sandbox.node.exec(program, ['-F'])
+      await sandbox.node.exec(program, ['-X'])
+    }
+  }
+
+  async function expectSame(text: string, putInForce: () => Promise<void>): Promise<void> {
+    const open = await probeAll()
+    await putInForce()
+    const original = await probeAll()
+    await flush()
+    const { document, notes } = importFirewall(text)
+    await enforce(sandbox.node, backend, writeYaml(document, notes, 'original'))
+    const imported = await probeAll()
+    await clearBackend(await openTables(sandbox.node), backend)
+    expect(original).not.toEqual(open)
+    expect(imported).toEqual(original)
+  }
+
+  const restore = async (program: 'iptables' | 'ip6tables', input: string) =>
+    sandbox.node.exec(`${program}-${backend}-restore`, [], { input })
+
+  test('a script of one chain, re-applied in a loop', async () => {
+    const text = await fixture('lke.sh')
+    await expectSame(text, async () => {
+      const once = text.replace('iptables -w', `iptables-${backend} -w`).replace('sleep 60', 'break')
+      await sandbox.node.exec('sh', ['-c', once])
+    })
+  })
+
+  test('a script with functions, loops and conditions for both families', async () => {
+    const text = await fixture('workers.sh')
+    await expectSame(text, async () => {
+      await sandbox.node.exec('sh', ['-c', text.replaceAll(/\b(ip6?tables)\b/g, `$1-${backend}`)])
+    })
+  })
+
+  test('a dump with chains that return, negations and chains of Kubernetes', async () => {
+    const text = await fixture('bastion.iptables-save')
+    // Not every kernel has the module, and what it matched is not carried over.
+    const without = text.replace(/.*-m string.*\n/, '')
+    await expectSame(without, async () => void (await restore('iptables', without)))
+  })
+
+  test('dumps of both families', async () => {
+    const text = await fixture('both.iptables-save')
+    const [four = '', six = ''] = text.split(/(?=^# Generated by ip6tables)/m)
+    await expectSame(text, async () => {
+      await restore('iptables', four)
+      await restore('ip6tables', six)
+    })
+  })
+
+  test('a dump of a node of Kubernetes with rules of its own', async () => {
+    const text = await fixture('node.iptables-save')
+    await expectSame(text, async () => void (await restore('iptables', text)))
+  })
+
+  test('a filter of NodePorts by the port that was dialled', async () => {
+    const text = await fixture('ports.iptables-save')
+    const forward = 'echo 1 > /proc/sys/net/ipv4/ip_forward'
+    await sandbox.node.exec('sh', ['-c', forward])
+    const redirect = `-p tcp --dport 30080 -j DNAT --to-destination ${clientAddress.internet.ipv4}:80`
+    const nat = ['*nat', `-A PREROUTING ${redirect}`, '-A POSTROUTING -o eth0 -j MASQUERADE', 'COMMIT', '']
+    await restore('iptables', nat.join('\n'))
+    await expectSame(text, async () => void (await restore('iptables', text)))
+    await sandbox.node.exec(`iptables-${backend}`, ['-t', 'nat', '-F'])
+  })
+
+  test('the rules of ufw', async () => {
+    const text = await fixture('user.rules')
+    await expectSame(text, async () => {
+      const skeleton =
+        ':INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n'
+      const own = '-A INPUT -j ufw-user-input\n'
+      await restore(
+        'iptables',
+        text.replace('*filter\n', `*filter\n${skeleton}`).replace('### RULES ###\n', `${own}### RULES ###\n`),
+      )
+    })
+  })
+})
+
+async function fixture(name: string): Promise<string> {
+  return readFile(join(import.meta.dirname, 'fixtures', name), 'utf8')
+}
