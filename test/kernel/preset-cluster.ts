@@ -5,6 +5,7 @@ import { createCluster } from '../sandbox/cluster.ts'
 import type { Cluster, ClusterOptions } from '../sandbox/cluster.ts'
 import type { Host } from '../sandbox/host.ts'
 import { packet } from '../sandbox/packet.ts'
+import type { PacketSetting } from '../sandbox/packet.ts'
 import { sendRaw } from '../sandbox/raw.ts'
 import { ip } from '../sandbox/wire.ts'
 import type { Row } from './preset-packets.ts'
@@ -113,28 +114,29 @@ function cidrs(...list: readonly { readonly ipv4: string; readonly ipv6: string 
   return list.flatMap(({ ipv4, ipv6 }) => [parseCidr(ipv4), parseCidr(ipv6)])
 }
 
-type RawPacket = {
-  readonly from: 'internet' | 'private'
-  readonly protocol: number
-  readonly source: string
-  readonly destination: string
-}
-
-/** Sends the node one packet of a protocol without ports, and tells whether it gets past the filter table. */
+/** Sends the node one packet, and tells whether it gets past the filter table on its way to the host. */
 export async function countPackets(
-  { node, ...hosts }: PresetCluster,
-  { from, protocol, source, destination }: RawPacket,
+  cluster: PresetCluster,
+  from: 'internet' | 'private',
+  setting: PacketSetting,
 ): Promise<{ readonly arrived: number; readonly passed: number }> {
-  const chain = (name: string, hook: string) =>
-    `chain ${name} { type filter hook ${hook}; ip protocol ${protocol} counter; }`
-  const chains = [chain('arrived', 'prerouting priority -350'), chain('passed', 'input priority 400')]
-  await node.exec('nft', ['-f', '-'], { input: `table ip counting { ${chains.join(' ')} }\n` })
-  const read = async (name: string) => {
-    const { stdout } = await node.exec('nft', ['list', 'chain', 'ip', 'counting', name])
+  const { node } = cluster
+  const match = `ip saddr ${setting.source} ip protocol ${setting.transport.protocol}`
+  await node.exec('nft', ['-f', '-'], {
+    input: `table ip counting {
+      chain arrived { type filter hook prerouting priority -350
+        ${match} counter
+      }
+      chain passed { type filter hook input priority 400
+        ${match} counter
+      }
+    }\n`,
+  })
+  const read = async (chain: string) => {
+    const { stdout } = await node.exec('nft', ['list', 'chain', 'ip', 'counting', chain])
     return Number(/counter packets (\d+)/.exec(stdout)?.[1])
   }
-  const transport = { protocol, bytes: Buffer.alloc(40), checksumAt: 0 }
-  await sendRaw(hosts[from], packet({ source, destination, transport }))
+  await sendRaw(cluster[from], packet(setting))
   while ((await read('arrived')) === 0);
   const counts = { arrived: await read('arrived'), passed: await read('passed') }
   await node.exec('nft', ['delete', 'table', 'ip', 'counting'])

@@ -1,11 +1,8 @@
-import { describePresets } from './preset-packets.ts'
+import { describePresets, onlyIpv4 } from './preset-packets.ts'
 import type { Row } from './preset-packets.ts'
 
 const controlPlane = { 'node-role.kubernetes.io/control-plane': '' }
 const bastion = { 'node-firewall.io/role': 'bastion' }
-
-/** Of another node: in IPv6 it has no private address. */
-const privateOnly = { ipv4: 'accepted', ipv6: 'refused' } as const
 
 const closedOnControlPlanes: readonly Row[] = [
   ['ssh from the internet', 'internet', 'node', 'tcp', 22, 'refused'],
@@ -55,7 +52,8 @@ describePresets('presets for control planes and bastions', [
       ...openOnControlPlanes,
       ['etcd from the private network', 'private', 'node', 'tcp', 2379, 'accepted'],
       ["etcd's peers from the private network", 'private', 'nodePrivate', 'tcp', 2380, 'accepted'],
-      ['etcd from another node', 'node2', 'nodePrivate', 'tcp', 2379, privateOnly],
+      // In IPv6 a node of the sandbox has no private address.
+      ['etcd from another node', 'node2', 'nodePrivate', 'tcp', 2379, onlyIpv4],
     ],
   },
   {
@@ -88,7 +86,7 @@ describePresets('presets for control planes and bastions', [
     rows: [
       ...untouched,
       // The set's IPv6 network is not the one that this client is in.
-      ['ssh from the bastion', 'internet', 'node', 'tcp', 22, { ipv4: 'accepted', ipv6: 'refused' }],
+      ['ssh from the bastion', 'internet', 'node', 'tcp', 22, onlyIpv4],
       ['ssh from a neighbour of the bastion', 'internet2', 'node', 'tcp', 22, 'refused'],
       ['ssh from the private network', 'private', 'nodePrivate', 'tcp', 22, 'refused'],
       ['ssh from another node', 'node2', 'nodePrivate', 'tcp', 22, 'refused'],

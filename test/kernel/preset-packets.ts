@@ -32,6 +32,7 @@ export type Row = readonly [
 
 /** Where only the addresses of one family are named. */
 export const onlyIpv4 = { ipv4: 'accepted', ipv6: 'refused' } as const
+export const onlyIpv6 = { ipv4: 'refused', ipv6: 'accepted' } as const
 
 export type Case = {
   /** Of the test, where the presets' names do not say it. */
@@ -70,19 +71,12 @@ export function describePresets(
     afterAll(async () => cluster.close())
 
     test('without a preset every connection gets through', async () => {
-      const rows = [...goesOn, ...cases.flatMap((one) => one.rows)]
-      const open = new Map(rows.map((row) => [row.slice(1, 5).join(' '), row]))
-      await expectRows(
-        cluster,
-        [...open.values()].map(([name, from, to, protocol, port]) => [
-          name,
-          from,
-          to,
-          protocol,
-          port,
-          'accepted',
-        ]),
-      )
+      const all = [...goesOn, ...cases.flatMap(({ rows }) => rows)]
+      const open = all.map(([name, from, to, protocol, port]): readonly [string, Row] => [
+        `${from} ${to} ${protocol} ${port}`,
+        [name, from, to, protocol, port, 'accepted'],
+      ])
+      await expectRows(cluster, [...new Map(open).values()])
     })
 
     test.each(cases.map((one) => [one.name ?? one.presets.join(' + '), one] as const))(
