@@ -3,6 +3,13 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { parse, stringify } from 'yaml'
+import { findDeadRules } from '../../agent/policy/shadow.ts'
+import { covers, formatCidr, parseCidr } from '../../agent/ruleset/address.ts'
+import { builtInSets } from '../../agent/ruleset/built-in-sets.ts'
+import { mergeCidrs } from '../../agent/ruleset/merge-cidrs.ts'
+import { parseRulesets } from '../../agent/ruleset/parse.ts'
+import type { SourceFile } from '../../agent/ruleset/parse.ts'
+import { flows } from '../../agent/ruleset/ruleset.ts'
 import { hasKubectl, kustomize, root } from './kustomize.ts'
 import { only } from './manifest.ts'
 
@@ -11,17 +18,57 @@ const presets = folders.filter((entry) => entry.isDirectory()).map(({ name }) =>
 
 const text = (preset: string) => readFile(join(root, 'rulesets', preset, `${preset}.yaml`), 'utf8')
 
+/** The keys a preset adds to the ConfigMap: its ruleset, and lists of addresses beside it. */
+const keysOf = async (preset: string) =>
+  (await readdir(join(root, 'rulesets', preset))).filter((name) => name !== 'kustomization.yaml')
+
 describe('the presets', () => {
   it.each(presets)('%s is named like its file and has a line in the README', async (preset) => {
     expect(parse(await text(preset))).toMatchObject({ metadata: { name: preset } })
     expect(await readFile(join(root, 'rulesets', 'README.md'), 'utf8')).toContain(`| [\`${preset}\`]`)
   })
 
-  it('agree on the default, so that any of them can be combined', async () => {
+  it.each(flows)('agree on the default of %s, so that any of them can be combined', async (flow) => {
     const defaults = await Promise.all(
-      presets.map(async (preset) => parse(await text(preset)).spec.defaults?.ingress),
+      presets.map(async (preset) => parse(await text(preset)).spec.defaults?.[flow]),
     )
-    expect(new Set(defaults.filter((ingress) => ingress !== undefined))).toEqual(new Set(['reject']))
+    expect(new Set(defaults.filter((action) => action !== undefined))).toEqual(new Set(['reject']))
+  })
+
+  it('have the priorities that the README says', async () => {
+    const readme = await readFile(join(root, 'rulesets', 'README.md'), 'utf8')
+    const said = [...readme.matchAll(/^\| \[`([a-z-]+)`\]\S+ +\| [^|]+\| (\d+) /gm)]
+    expect(said).toHaveLength(8)
+    for (const [, preset = '', priority] of said) {
+      expect(parse(await text(preset))).toMatchObject({
+        metadata: { name: preset },
+        spec: { priority: Number(priority) },
+      })
+    }
+  })
+
+  it.each(presets)('%s has no rule that another one of its own leaves nothing to match', async (preset) => {
+    const names = await keysOf(preset)
+    const files = await Promise.all(
+      names.map(async (name): Promise<SourceFile> => {
+        const bytes = await readFile(join(root, 'rulesets', preset, name))
+        return { path: name, bytes, ...(name.endsWith('.yaml') ? {} : { kind: 'data' }) }
+      }),
+    )
+    const { rulesets, problems } = parseRulesets(files)
+    expect([...problems, ...findDeadRules(rulesets, Date.now())]).toEqual([])
+  })
+
+  it('flood-limits spares private ranges and nothing else', async () => {
+    const { sets } = parse(await text('flood-limits')).spec
+    const everything = mergeCidrs([...sets.notPrivate, ...builtInSets.private].map(parseCidr))
+    expect(everything.map(formatCidr)).toEqual([...builtInSets.any])
+    const own = builtInSets.private.map(parseCidr)
+    const inBoth = sets.notPrivate.filter((text: string) => {
+      const one = parseCidr(text)
+      return own.some((other) => covers(one, other) || covers(other, one))
+    })
+    expect(inBoth).toEqual([])
   })
 })
 
@@ -36,7 +83,8 @@ describe.skipIf(!hasKubectl())('choosing presets', () => {
 
   it('an overlay of one’s own takes any presets and adds files', async () => {
     const overlay = await makeOverlay('manifests/base', presets)
-    expect(await keys(overlay)).toEqual(['own.yaml', ...presets.map((preset) => `${preset}.yaml`)].toSorted())
+    const all = (await Promise.all(presets.map(keysOf))).flat()
+    expect(await keys(overlay)).toEqual(['own.yaml', ...all].toSorted())
   })
 
   it('an overlay of one’s own stands on another one', async () => {
