@@ -1,6 +1,6 @@
 import { parseCidr } from '../ruleset/address.ts'
 import { builtInSets } from '../ruleset/built-in-sets.ts'
-import { protocolNumbers } from '../ruleset/protocol.ts'
+import { protocolNames, protocolNumbers } from '../ruleset/protocol.ts'
 import type { Flow } from '../ruleset/ruleset.ts'
 import type { Addresses, Match, PolicyRule } from './policy.ts'
 
@@ -26,6 +26,8 @@ const neighbours = [
     protocols: [icmpv6],
     icmpTypes: { ipv4: [], ipv6: types(133, 134, 135, 136, 137) },
   }),
+  // IGMP, the same for IPv4: a switch that hears no reports of a group stops delivering it.
+  failsafe('igmp', { protocols: [protocolNames.igmp], from: networks('0.0.0.0/0') }),
   failsafe('multicast listeners', {
     protocols: [icmpv6],
     icmpTypes: { ipv4: [], ipv6: types(130, 131, 132, 143) },

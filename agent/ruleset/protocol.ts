@@ -4,6 +4,7 @@ export type Protocol = number | 'any'
 /** Protocol names of the rule language and their IANA numbers. */
 export const protocolNames = {
   icmp: 1,
+  igmp: 2,
   ipip: 4,
   tcp: 6,
   udp: 17,

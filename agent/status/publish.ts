@@ -47,6 +47,7 @@ export function createPublisher({ patch, now, timer, random, onError }: PublishE
   let failures = 0
   let spent: number[] = []
   let introduced = false
+  let closed = false
 
   const due = (): Annotations => {
     if (latest === undefined) return {}
@@ -80,6 +81,7 @@ export function createPublisher({ patch, now, timer, random, onError }: PublishE
   }
   const plan = (ms: number) => {
     planned?.cancel()
+    if (closed) return
     planned = timer(ms, () => {
       planned = undefined
       introduced = true
@@ -87,7 +89,7 @@ export function createPublisher({ patch, now, timer, random, onError }: PublishE
     })
   }
   const advance = () => {
-    if (writing !== undefined || planned !== undefined || Object.keys(due()).length === 0) return
+    if (closed || writing !== undefined || planned !== undefined || Object.keys(due()).length === 0) return
     const wait = waitMs()
     if (wait > 0) return plan(wait)
     writing = write().finally(() => {
@@ -114,8 +116,8 @@ export function createPublisher({ patch, now, timer, random, onError }: PublishE
       advance()
     },
     async flush() {
+      closed = true
       planned?.cancel()
-      planned = { cancel: () => {} }
       await writing
       await write()
     },

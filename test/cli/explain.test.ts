@@ -287,6 +287,7 @@ udp other                        reject    reject   reject   reject
 icmp 3,11-12                     accept    accept   accept   accept
 icmp echo-request                accept*   accept*  accept*  accept*
 icmp other                       reject    reject   reject   reject
+igmp                             accept    accept   accept   accept
 other protocols                  reject    reject   reject   reject
 
 * within the limits of the rule
@@ -301,6 +302,7 @@ udp                              reject    reject   reject
 icmpv6 1-4,130-137,143           accept    accept   accept
 icmpv6 echo-request              accept*   accept*  accept*
 icmpv6 other                     reject    reject   reject
+igmp                             reject    reject   reject
 other protocols                  reject    reject   reject
 
 * within the limits of the rule

@@ -136,6 +136,17 @@ test('flush writes what is left, whatever the budget', async () => {
   expect(patches.at(-1)).toMatchObject({ 'node-firewall.io/message': `change ${writeBudget.writes}` })
 })
 
+test('after a flush that failed nothing is left to be done', async () => {
+  const { publisher, patches, errors, failWith, pass, statusAt } = setUp()
+  failWith(new Error('gone'), new Error('gone'))
+  publisher.publish(statusAt('fine'))
+  await pass(1)
+  await publisher.flush()
+  expect(errors).toHaveLength(2)
+  await pass(600_000)
+  expect(patches).toEqual([])
+})
+
 test('the first write waits for what the Node carries already, but not for ever', async () => {
   const { publisher, patches, pass, statusAt } = setUp({ introduced: false })
   publisher.publish(statusAt('fine'))
