@@ -23,6 +23,7 @@ export type Trigger = {
     | 'files'
     | 'node'
     | 'cluster'
+    | 'network'
     | 'cut'
     | 'expiry'
     | 'drift'

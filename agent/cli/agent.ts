@@ -17,7 +17,7 @@ import { parseOnce } from './parse-once.ts'
 import { createReporter } from './reporter.ts'
 import { createClusterWatch } from './watch-cluster.ts'
 import type { WatchCluster } from './watch-cluster.ts'
-import { startCron, watchDrift, watchNode, watchRules } from './watches.ts'
+import { startCron, watchDrift, watchNetwork, watchNode, watchRules } from './watches.ts'
 
 export type AgentOptions = {
   /** Folder of Ruleset files: the mounted ConfigMap. */
@@ -107,6 +107,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   const stops = [
     watchRules(options.rules, schedule, log),
     watchDrift(options.targetPid, { isOwnProcess: network.isOwnProcess, loop, schedule, log }),
+    watchNetwork(options.targetPid, schedule, log),
     startCron(options, schedule),
     cluster.stop,
     async () => expiry.setTo(Infinity),

@@ -1,7 +1,8 @@
 import { schedule as scheduleCron } from 'node-cron'
 import type { OwnNode } from '../cluster/own-node.ts'
+import { createNetworkReader } from '../host/network-events.ts'
 import { watchFolder } from '../host/watch-folder.ts'
-import { watchNetfilter } from '../host/watch-netfilter.ts'
+import { watchCommand } from '../host/watch-command.ts'
 import { createDriftReader } from '../netfilter/drift-events.ts'
 import type { Labels } from '../ruleset/select.ts'
 import type { Schedule } from '../schedule.ts'
@@ -31,8 +32,9 @@ type DriftWatch = {
 export function watchDrift(targetPid: number, { isOwnProcess, loop, schedule, log }: DriftWatch): Stop {
   const controller = new AbortController()
   const readDrift = createDriftReader(isOwnProcess)
-  const watching = watchNetfilter(
+  const watching = watchCommand(
     targetPid,
+    ['nft', 'monitor'],
     {
       onLine(line) {
         const by = readDrift(line)
@@ -43,6 +45,27 @@ export function watchDrift(targetPid: number, { isOwnProcess, loop, schedule, lo
         log.warn({ reason }, 'following the changes of netfilter was interrupted')
         schedule.trigger({ reason: 'drift' })
       },
+    },
+    controller.signal,
+  )
+  return async () => {
+    controller.abort()
+    await watching
+  }
+}
+
+/** Interfaces, addresses and default routes; where they cannot be followed, each pass that verifies reads them. */
+export function watchNetwork(targetPid: number, schedule: Schedule, log: Logger): Stop {
+  const controller = new AbortController()
+  const changesFacts = createNetworkReader()
+  const watching = watchCommand(
+    targetPid,
+    ['ip', '-oneline', 'monitor', 'address', 'route'],
+    {
+      onLine(line) {
+        if (changesFacts(line)) schedule.trigger({ reason: 'network' })
+      },
+      onGap: (reason) => log.warn({ reason }, 'following the changes of the network was interrupted'),
     },
     controller.signal,
   )

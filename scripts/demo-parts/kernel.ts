@@ -1,4 +1,4 @@
-import { watchNetfilter } from '../../agent/host/watch-netfilter.ts'
+import { watchCommand } from '../../agent/host/watch-command.ts'
 import { chainNames } from '../../agent/netfilter/chain.ts'
 import { families } from '../../agent/ruleset/address.ts'
 import type { Host } from '../../test/sandbox/host.ts'
@@ -42,7 +42,7 @@ export function createStopwatch(host: Host): Stopwatch {
     commits += 1
     lastCommit = performance.now()
   }
-  const watching = watchNetfilter(host.pid, { onLine, onGap: () => {} }, controller.signal)
+  const watching = watchCommand(host.pid, ['nft', 'monitor'], { onLine, onGap: () => {} }, controller.signal)
   return {
     async measure(what, act, fits) {
       const started = performance.now()

@@ -19,6 +19,7 @@ describe.each(backends)('the agent on iptables-%s', (backend) => {
   beforeEach(async () => {
     sandbox = await createSandbox()
     for (const port of [22, 80]) await sandbox.node.listen('tcp', port)
+    await sandbox.node.listen('udp', 7)
   })
   afterEach(async () => {
     await agent?.stop()
@@ -71,6 +72,42 @@ describe.each(backends)('the agent on iptables-%s', (backend) => {
     const { problems } = await running.next(({ state }) => state === 'Invalid')
     expect(problems).toEqual([expect.stringMatching(/bad\.txt:2:1: found "203\.0\.113\.999"/)])
     expect(await probe(22)).toEqual(['silence', 'silence'])
+  })
+
+  test('a default route that moves takes the rules with it, at once', async () => {
+    const running = await start({ 'rules.yaml': rulesetOf({ defaults: { ingress: 'reject' } }) })
+    const external = async () =>
+      (JSON.parse((await running.status())['node-firewall.io/status'] ?? '') as { interfaces: object })
+        .interfaces
+    expect(await external()).toEqual({ external: ['eth0'] })
+    await sandbox.node.exec('ip', 'link add wan type veth peer name peer'.split(' '))
+    await sandbox.node.exec('ip', 'link set wan up'.split(' '))
+    await sandbox.node.exec('ip', 'route add default dev wan metric 50'.split(' '))
+    await running.next(({ msg }) => msg === 'rules written')
+    await expect.poll(external).toEqual({ external: ['eth0', 'wan'] })
+  })
+
+  test('a connection that new rules deny dies, and its neighbour lives', async () => {
+    const running = await start({ 'rules.yaml': rulesetOf({}) })
+    const victims = await Promise.all(
+      families.map(async (family) => sandbox.internet.stream(nodeAddress[family], 7, 'echo')),
+    )
+    const neighbours = await Promise.all(
+      families.map(async (family) => sandbox.private.stream(nodeAddress[family], 7, 'echo')),
+    )
+    await expect.poll(async () => sandbox.node.received(7)).toBeGreaterThan(100)
+    const rules = [{ name: 'echo', action: 'drop', protocol: 'udp', ports: [7], from: internet }]
+    await mount?.write({ 'rules.yaml': rulesetOf({ rules }) })
+    const cut = await running.next(({ msg }) => msg === 'standing connections that are denied now were cut')
+    expect(cut).toMatchObject({ cut: 2, failed: 0 })
+    const before = await sandbox.node.received(7)
+    await expect.poll(async () => sandbox.node.received(7)).toBeGreaterThan(before + 100)
+    for (const victim of victims) expect((await victim.stop()).lost).toBeGreaterThan(0)
+    for (const neighbour of neighbours) expect((await neighbour.stop()).lost).toBe(0)
+    const { connections } = JSON.parse((await running.status())['node-firewall.io/status'] ?? '') as {
+      connections: object
+    }
+    expect(connections).toMatchObject({ cut: 2, failed: 0, notes: [] })
   })
 
   test('a rule that expires is gone then', async () => {

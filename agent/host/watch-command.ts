@@ -5,28 +5,31 @@ import { backoffMs } from '../backoff.ts'
 import { inNetworkOf } from './exec.ts'
 
 export type MonitorHandlers = {
-  /** One line of `nft monitor`. */
+  /** One line of what it prints. */
   onLine(line: string): void
-  /** The monitor ended, so events may have been missed; it is started again after a while. */
+  /** It ended, so events may have been missed; it is started again after a while. */
   onGap(reason: string): void
 }
 
-/** A monitor that ran for so long was well, and is started again soon. */
+/** A command that ran for so long was well, and is started again soon. */
 const healthyMs = 60_000
 
 /**
- * Follows `nft monitor` in the namespace of a process for as long as the signal is not aborted. The kernel drops
- * events when the monitor cannot keep up, upon which it ends; it is restarted with growing delays.
+ * Follows what a command such as `nft monitor` prints in the network namespace of a process, for as long as the
+ * signal is not aborted. The kernel drops events when a monitor cannot keep up, upon which it ends; it is restarted
+ * with growing delays.
  */
-export async function watchNetfilter(
+export async function watchCommand(
   targetPid: number,
+  [program, ...args]: readonly [string, ...string[]],
   handlers: MonitorHandlers,
   signal: AbortSignal,
 ): Promise<void> {
+  const command = inNetworkOf(targetPid, program, args)
   let failures = 0
   while (!signal.aborted) {
     const startedAt = performance.now()
-    const reason = await followOnce(targetPid, handlers, signal)
+    const reason = await followOnce(command, handlers, signal)
     if (signal.aborted) return
     handlers.onGap(reason)
     failures = performance.now() - startedAt > healthyMs ? 0 : failures + 1
@@ -35,11 +38,10 @@ export async function watchNetfilter(
 }
 
 async function followOnce(
-  targetPid: number,
+  { file, args }: ReturnType<typeof inNetworkOf>,
   handlers: MonitorHandlers,
   signal: AbortSignal,
 ): Promise<string> {
-  const { file, args } = inNetworkOf(targetPid, 'nft', ['monitor'])
   const child = execa(file, args, {
     buffer: false,
     cancelSignal: signal,
