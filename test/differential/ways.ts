@@ -59,7 +59,7 @@ const insiders = [
 ] as const
 const pod2 = { client: 'pod2', from: 'pod2', in: 'eth0' } as const
 const node2 = { client: 'node2', in: 'eth0' } as const
-const node = { client: 'node', from: 'node' } as const
+const node = { client: 'node' } as const
 
 const tcp = 'tcp' as const
 const udp = 'udp' as const
@@ -106,15 +106,15 @@ const fromPods = [
  * the route is found anew only behind the filter.
  */
 const fromTheNode = [
-  { protocol: tcp, dialled: ['internet', 443], real: ['internet', 443], out: 'eth0' },
-  { protocol: udp, dialled: ['internet', 53], real: ['internet', 53], out: 'eth0' },
-  { protocol: tcp, dialled: ['private', 443], real: ['private', 443], out: 'eth0' },
-  { protocol: tcp, dialled: ['lan', 443], real: ['lan', 443], out: 'eth1' },
-  { protocol: tcp, dialled: ['pod', 8080], real: ['pod', 8080], out: 'cni0' },
-  { protocol: tcp, dialled: ['pod2', 8080], real: ['pod2', 8080], out: 'eth0' },
-  { protocol: tcp, dialled: ['metadata', 80], real: ['metadata', 80], out: 'eth0' },
-  { protocol: tcp, dialled: ['web', 443], real: ['pod', 8080], out: 'eth0' },
-  { protocol: udp, dialled: ['dns', 53], real: ['podB', 5353], out: 'eth0' },
+  { from: 'node', protocol: tcp, dialled: ['internet', 443], real: ['internet', 443], out: 'eth0' },
+  { from: 'node', protocol: udp, dialled: ['internet', 53], real: ['internet', 53], out: 'eth0' },
+  { from: 'node', protocol: tcp, dialled: ['private', 443], real: ['private', 443], out: 'eth0' },
+  { from: 'nodeEth1', protocol: tcp, dialled: ['lan', 443], real: ['lan', 443], out: 'eth1' },
+  { from: 'nodePods', protocol: tcp, dialled: ['pod', 8080], real: ['pod', 8080], out: 'cni0' },
+  { from: 'nodePrivate', protocol: tcp, dialled: ['pod2', 8080], real: ['pod2', 8080], out: 'eth0' },
+  { from: 'node', protocol: tcp, dialled: ['metadata', 80], real: ['metadata', 80], out: 'eth0' },
+  { from: 'node', protocol: tcp, dialled: ['web', 443], real: ['pod', 8080], out: 'eth0' },
+  { from: 'node', protocol: udp, dialled: ['dns', 53], real: ['podB', 5353], out: 'eth0' },
 ] as const
 
 /** Where pods find the metadata service: behind the router, or by translation a process of the node. */
