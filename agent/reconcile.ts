@@ -40,7 +40,8 @@ export type Effects = {
   parse(files: readonly SourceFile[]): Parsed
   /** `undefined` while they could not be read. */
   labels(): Labels | undefined
-  readFacts(): Promise<NodeFacts>
+  /** `thorough`: also what seldom changes and takes longer to read. */
+  readFacts(thorough: boolean): Promise<NodeFacts>
   /** What the sets of the cluster hold; the same object for as long as nothing changed. */
   clusterFacts(): ClusterFacts
   readFamilies(): Promise<readonly Family[]>
@@ -72,7 +73,10 @@ export async function reconcile(
 ): Promise<{ memory: Memory; status: Status }> {
   const reasons = new Set(triggers.map(({ reason }) => reason))
   const hurried = triggers.every(({ reason }) => urgent.has(reason))
-  const readingFacts = hurried ? rememberFacts(memory, effects) : readFacts(memory, effects)
+  const rewrite = reasons.has('reapply')
+  const looksCloser = rewrite || memory.facts === undefined
+  const readingFacts =
+    hurried && memory.facts !== undefined ? memory.facts : readFacts(memory, effects, looksCloser)
   const [sources, facts] = await Promise.all([effects.readSources(), readingFacts])
   const parsed = effects.parse(sources)
   const now = effects.now()
@@ -86,7 +90,6 @@ export async function reconcile(
 
   const thorough = memory.backend === undefined || reasons.has('verify') || reasons.has('reapply')
   const backend = thorough ? await effects.detectBackend(memory.backend) : memory.backend
-  const rewrite = reasons.has('reapply')
   const how = {
     backend,
     rewrite,
@@ -140,16 +143,11 @@ async function keepFamilies(
   return Object.fromEntries(await Promise.all(kept))
 }
 
-/** What changed is not the interfaces: to ask for those first would only delay what is urgent. */
-async function rememberFacts(memory: Memory, effects: Effects): Promise<FactsSeen> {
-  return memory.facts ?? readFacts(memory, effects)
-}
-
 /** Interfaces as they are now; where the default route is gone for a while, those that held it stand in. */
-async function readFacts(memory: Memory, effects: Effects): Promise<FactsSeen> {
+async function readFacts(memory: Memory, effects: Effects, thorough: boolean): Promise<FactsSeen> {
   const last = memory.facts?.value
   try {
-    const facts = await effects.readFacts()
+    const facts = await effects.readFacts(thorough)
     if (facts.external.length > 0 || last === undefined || last.external.length === 0) {
       return { value: facts, warnings: [] }
     }

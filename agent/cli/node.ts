@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { createExec } from '../host/exec.ts'
 import type { Exec } from '../host/exec.ts'
+import { readListeningPorts } from '../host/listening.ts'
+import { findServicePorts, serviceProcesses } from '../host/service-port.ts'
+import type { ServicePorts } from '../policy/policy.ts'
 import { createLegacyTables, readFamilies, readNodeFacts } from '../host/network.ts'
 import { detectBackend } from '../netfilter/backend.ts'
 import type { Backend } from '../netfilter/backend.ts'
@@ -41,11 +44,26 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
     tables,
     ipsets: createIpsets(exec),
     isOwnProcess: (pid) => started.includes(pid),
-    readFacts: async () => readNodeFacts(exec),
+    readFacts: createFactsReader(exec, targetPid),
     readFamilies: async () => readFamilies(targetPid),
     detectBackend: async (current) =>
       backend === 'auto' ? detectBackend(exec, legacyTables, current) : backend,
   }
+}
+
+/** Ports of services are looked for among all processes, so only now and then; their absence is no failure. */
+function createFactsReader(exec: Exec, targetPid: number): Effects['readFacts'] {
+  let ports: ServicePorts = {}
+  return async (thorough) => {
+    const reading = readNodeFacts(exec)
+    if (thorough) ports = await readServicePorts(targetPid)
+    return { ...(await reading), ports }
+  }
+}
+
+async function readServicePorts(targetPid: number): Promise<ServicePorts> {
+  const listening = await readListeningPorts(targetPid, { processes: serviceProcesses }).catch(() => [])
+  return findServicePorts(listening)
 }
 
 /** The file iptables takes names from, if the image has it. */

@@ -1,3 +1,4 @@
+import type { ServicePorts } from '../policy/policy.ts'
 import type { Listening } from './sockets.ts'
 
 /** Programs of Kubernetes whose ports a node must not lose. */
@@ -29,6 +30,17 @@ export function findServicePort(listening: readonly Listening[], service: Servic
   if (own.has(usual)) return usual
   if (own.size > 0) return own.size === 1 ? [...own][0] : undefined
   return open.some((socket) => socket.process === undefined && socket.port === usual) ? usual : undefined
+}
+
+/** The ports of all of them, in the words of the policy. */
+export function findServicePorts(listening: readonly Listening[]): ServicePorts {
+  const found = {
+    kubelet: findServicePort(listening, 'kubelet'),
+    apiServer: findServicePort(listening, 'kube-apiserver'),
+    etcd: findServicePort(listening, 'etcd'),
+    etcdPeer: findServicePort(listening, 'etcd-peer'),
+  }
+  return Object.fromEntries(Object.entries(found).filter(([, port]) => port !== undefined))
 }
 
 function isLoopback(address: string | undefined): boolean {

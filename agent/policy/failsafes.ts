@@ -2,7 +2,7 @@ import { parseCidr } from '../ruleset/address.ts'
 import { builtInSets } from '../ruleset/built-in-sets.ts'
 import { protocolNames, protocolNumbers } from '../ruleset/protocol.ts'
 import type { Flow } from '../ruleset/ruleset.ts'
-import type { Addresses, Match, PolicyRule } from './policy.ts'
+import type { Addresses, Match, PolicyRule, ServicePorts } from './policy.ts'
 
 const { icmp, icmpv6, tcp, udp } = protocolNumbers
 
@@ -46,29 +46,49 @@ const dhcpRequests = [
 
 const dns = failsafe('dns', { protocols: [tcp, udp], ports: [only(53)] })
 
+const apiServers = failsafe('api servers', {
+  protocols: [tcp],
+  to: { cidrs: [], sets: ['apiServers'] },
+})
+
+/** Where the kubelet listens unless it is told otherwise. */
+const usualKubeletPort = 10_250
+
 /**
  * Rules that stand before everybody's, so that no ruleset can cut a node off by accident.
  */
-export const failsafes: Readonly<Record<Flow, readonly PolicyRule[]>> = {
-  ingress: [
-    established,
-    loopback,
-    ...icmpErrors,
-    ...neighbours,
-    ...dhcpReplies,
-    failsafe('kubelet', { protocols: [tcp], from: networks(...builtInSets.private), ports: [only(10_250)] }),
-  ],
-  egress: [
-    established,
-    loopback,
-    ...icmpErrors,
-    ...neighbours,
-    ...dhcpRequests,
-    dns,
-    failsafe('api servers', { protocols: [tcp], to: { cidrs: [], sets: ['apiServers'] } }),
-  ],
-  podIngress: [established, ...icmpErrors],
-  podEgress: [established, ...icmpErrors, dns],
+export function failsafesOf(flow: Flow, ports: ServicePorts = {}): readonly PolicyRule[] {
+  switch (flow) {
+    case 'ingress':
+      return [established, loopback, ...icmpErrors, ...neighbours, ...dhcpReplies, ...servicesOf(ports)]
+    case 'egress':
+      return [established, loopback, ...icmpErrors, ...neighbours, ...dhcpRequests, dns, apiServers]
+    case 'podIngress':
+      return [established, ...icmpErrors]
+    case 'podEgress':
+      return [established, ...icmpErrors, dns]
+  }
+}
+
+/** What of Kubernetes runs on this node, by the ports it listens on. */
+function servicesOf({ kubelet = usualKubeletPort, apiServer, etcd, etcdPeer }: ServicePorts): PolicyRule[] {
+  const fromPrivate = networks(...builtInSets.private)
+  const ofEtcd = [etcd, etcdPeer].filter((port) => port !== undefined)
+  return [
+    failsafe('kubelet', { protocols: [tcp], from: fromPrivate, ports: [only(kubelet)] }),
+    ...(apiServer === undefined
+      ? []
+      : [failsafe('api server', { protocols: [tcp], from: fromPrivate, ports: [only(apiServer)] })]),
+    ...(ofEtcd.length === 0
+      ? []
+      : [
+          failsafe('etcd', {
+            protocols: [tcp],
+            from: { cidrs: [], sets: ['apiServers'] },
+            ports: ofEtcd.map(only),
+          }),
+        ]),
+  ]
 }
 
 function failsafe(name: string, match: Match): PolicyRule {

@@ -79,6 +79,15 @@ export type NodeFacts = {
   readonly interfaces: readonly string[]
   /** Addresses by which others can reach the node, each as a network of one host, sorted. */
   readonly addresses: readonly Cidr[]
+  /** TCP ports of what Kubernetes runs on this node; absent: it does not run here, or was not seen to. */
+  readonly ports?: ServicePorts
+}
+
+export type ServicePorts = {
+  readonly kubelet?: number
+  readonly apiServer?: number
+  readonly etcd?: number
+  readonly etcdPeer?: number
 }
 
 /** What the cluster's sets hold; `undefined` where it could never be had. */

@@ -6,7 +6,7 @@ import type { ClusterSet } from '../ruleset/built-in-sets.ts'
 import { mergeCidrs } from '../ruleset/merge-cidrs.ts'
 import { flows } from '../ruleset/ruleset.ts'
 import type { AddressSource, Flow, Rule, Ruleset } from '../ruleset/ruleset.ts'
-import { failsafes } from './failsafes.ts'
+import { failsafesOf } from './failsafes.ts'
 import type { Addresses, ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
 import { warnOfPolicy } from './warn.ts'
 
@@ -77,8 +77,8 @@ function stepsOf(flow: Flow, rulesets: readonly Ruleset[], surroundings: Surroun
   })
   const enforced = rulesets.filter(({ mode }) => mode === 'enforce')
   // A set that nobody can fill here is not made for a failsafe alone.
-  const standing = failsafes[flow].filter(({ match }) =>
-    (match.to?.sets ?? []).every((set) => surroundings.cluster[set] !== undefined),
+  const standing = failsafesOf(flow, surroundings.facts.ports).filter(({ match: { from, to } }) =>
+    [...(from?.sets ?? []), ...(to?.sets ?? [])].every((set) => surroundings.cluster[set] !== undefined),
   )
   return [...standing, ...steps, ...defaultOf(flow, enforced, surroundings.facts)]
 }

@@ -4,7 +4,7 @@ import type { Decision } from '../policy/decide.ts'
 import type { NodeFacts } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
 import { formatProblem } from '../ruleset/problem.ts'
-import type { CutStatus, DriftStatus, FamilyStatus, State, Status } from './status.ts'
+import type { CutStatus, DriftStatus, FamilyStatus, State, Status, StatusDetails } from './status.ts'
 
 /** What a pass knows at its end. */
 export type Knowledge = {
@@ -51,6 +51,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
     details: {
       ...(backend === undefined ? {} : { backend }),
       interfaces: { external: facts?.value?.external ?? [] },
+      ...portsOf(facts),
       families: Object.fromEntries(outcomes.map(([family, outcome]) => [family, familyStatus(outcome)])),
       drift: knowledge.drift,
       ...(knowledge.cut === undefined ? {} : { connections: knowledge.cut }),
@@ -59,6 +60,11 @@ export function deriveStatus(knowledge: Knowledge): Status {
       notEnforceable: notEnforceable(families),
     },
   }
+}
+
+function portsOf(facts: FactsSeen | undefined): Pick<StatusDetails, 'ports'> {
+  const ports = facts?.value?.ports ?? {}
+  return Object.keys(ports).length === 0 ? {} : { ports }
 }
 
 function deriveState(

@@ -1,4 +1,5 @@
 import type { Backend } from '../netfilter/backend.ts'
+import type { ServicePorts } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
 
 /**
@@ -27,6 +28,8 @@ export type Status = {
 export type StatusDetails = {
   readonly backend?: Backend
   readonly interfaces: { readonly external: readonly string[] }
+  /** TCP ports of what Kubernetes runs on the node, as far as they were found. */
+  readonly ports?: ServicePorts
   readonly families: Readonly<Partial<Record<Family, FamilyStatus>>>
   readonly drift: DriftStatus
   readonly connections?: CutStatus
