@@ -1,6 +1,6 @@
 import { removeFile } from '../host/status-file.ts'
 import { backends } from '../netfilter/backend.ts'
-import { clearBackend } from '../netfilter/clear.ts'
+import { clearBackend, clearSets } from '../netfilter/clear.ts'
 import type { Annotations } from '../status/annotations.ts'
 import { noAnnotations } from '../status/annotations.ts'
 import { openNetwork } from './node.ts'
@@ -14,13 +14,15 @@ export type CleanOptions = {
 
 /** Removes all that is ours and says, for each table, that it was seen to be gone; returns the exit code. */
 export async function clean({ targetPid, statusFile, patch }: CleanOptions): Promise<number> {
-  const { tables } = await openNetwork(targetPid, 'auto')
+  const { tables, ipsets } = await openNetwork(targetPid, 'auto')
   for (const backend of backends) {
     for (const { family, removed } of await clearBackend(tables, backend)) {
       const before = removed ? 'removed' : 'there was nothing'
       console.log(`iptables-${backend} ${family}: ${before}; read back: nothing of node-firewall is left`)
     }
   }
+  const sets = await clearSets(ipsets)
+  console.log(`kernel sets: ${sets === 0 ? 'there were none' : `${sets} removed`}; read back: none is left`)
   if (statusFile !== undefined) {
     await removeFile(statusFile)
     console.log(`${statusFile}: removed`)

@@ -1,4 +1,5 @@
 import { compilePolicy } from '../netfilter/compile.ts'
+import { createText } from '../netfilter/ipset-text.ts'
 import { freshText } from '../netfilter/restore-text.ts'
 import { program } from '../netfilter/tables.ts'
 import { families } from '../ruleset/address.ts'
@@ -22,8 +23,11 @@ export async function render(paths: readonly string[], options: RenderOptions): 
     return 0
   }
   for (const family of options.family === undefined ? families : [options.family]) {
+    const desired = compilePolicy(found.policy, family)
+    if (desired.sets.length > 0) console.log('# ipset restore')
+    for (const set of desired.sets) process.stdout.write(createText(set))
     console.log(`# ${program('nft', family, 'restore')} --noflush`)
-    process.stdout.write(freshText(compilePolicy(found.policy, family)))
+    process.stdout.write(freshText(desired))
   }
   return 0
 }

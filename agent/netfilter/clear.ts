@@ -3,6 +3,7 @@ import type { Family } from '../ruleset/address.ts'
 import type { Backend } from './backend.ts'
 import { isOurChain } from './chain.ts'
 import { NotInForceError } from './enforce.ts'
+import type { Ipsets } from './ipsets.ts'
 import { leadsToOurs } from './position.ts'
 import { removeText } from './restore-text.ts'
 import type { SavedTable } from './saved-table.ts'
@@ -35,6 +36,21 @@ async function clearFamily(tables: Tables, backend: Backend, family: Family): Pr
     throw new NotInForceError(`clearing ${family} with ${backend}: something put our chains back`)
   }
   return { family, removed: true, foreignRules: countRules(after) }
+}
+
+/**
+ * Removes our kernel sets, which no rule may use any more, and proves it by reading back; returns how many there were.
+ *
+ * @throws {CommandError | UnreadableIpsetsError} when reading or writing fails
+ * @throws {NotInForceError} when a set is left, as it is when a rule of somebody else uses it
+ */
+export async function clearSets(ipsets: Ipsets): Promise<number> {
+  const present = await ipsets.read()
+  if (present.size === 0) return 0
+  await ipsets.destroyUnused(new Set(), present)
+  const [left] = (await ipsets.read()).keys()
+  if (left !== undefined) throw new NotInForceError(`clearing the sets: something still uses ${left}`)
+  return present.size
 }
 
 function holdsOurs(table: SavedTable): boolean {

@@ -3,12 +3,10 @@ import type { Addresses, Match } from '../policy/policy.ts'
 import { covers, formatCidr, parseCidr } from '../ruleset/address.ts'
 import type { Cidr, Family } from '../ruleset/address.ts'
 import { builtInSets } from '../ruleset/built-in-sets.ts'
-import { protocolNumbers } from '../ruleset/protocol.ts'
 import type { Protocol } from '../ruleset/protocol.ts'
 import type { PortRange } from '../ruleset/ruleset.ts'
+import { formatRange, mergeRanges, protocolsOf, protocolTexts } from './protocol-text.ts'
 import type { SetRegister } from './set-register.ts'
-import { icmpMatch } from './icmp-text.ts'
-import { canonicalProtocol } from './protocol-names.ts'
 
 /**
  * What a rule's destination is compared with: `direct`, the packet's own; `dialled`, what the client used before
@@ -78,7 +76,7 @@ function destinations(
   const states = match.states === undefined ? '' : `-m conntrack --ctstate ${match.states.join(',')}`
   const direct = addressTexts(to, 'dst', context).flatMap(({ flag, match: setMatch }) =>
     protocols.flatMap((protocol) =>
-      withPorts(match, protocol, context.family).map((protocolText) => ({
+      protocolTexts(match, protocol, context.family).map((protocolText) => ({
         flag,
         protocolText,
         matches: [setMatch, states],
@@ -89,7 +87,7 @@ function destinations(
   if (context.view === 'direct') return direct
   const dialled = dialledTexts(to, match.ports ?? [], context).flatMap((conntrack) =>
     protocols.flatMap((protocol) =>
-      withPorts({ ...match, ports: [] }, protocol, context.family).map((protocolText) => ({
+      protocolTexts({ ...match, ports: [] }, protocol, context.family).map((protocolText) => ({
         flag: '',
         protocolText,
         matches: [conntrack, states],
@@ -158,65 +156,6 @@ function dialledAddresses(to: Addresses | undefined, { family, sets, view }: Mat
 function originalDestination(cidr: Cidr): string {
   const single = cidr.prefix === (cidr.family === 'ipv4' ? 32 : 128)
   return ` --ctorigdst ${single ? cidr.address : formatCidr(cidr)}`
-}
-
-function protocolsOf({ protocols = ['any'] }: Match, family: Family, splitTcp: boolean): Protocol[] {
-  const own = protocols.filter((protocol) => protocol !== foreignIcmp(family))
-  // TCP is refused with a reset, everything else with an ICMP error: "any" needs one rule for each.
-  return own.flatMap((protocol) =>
-    protocol === 'any' && splitTcp ? [protocolNumbers.tcp, protocol] : [protocol],
-  )
-}
-
-function withPorts(match: Match, protocol: Protocol, family: Family): string[] {
-  if (protocol === 'any') return ['']
-  // Authentication headers are not an IPv6 packet's protocol but one of its extension headers.
-  if (protocol === protocolNumbers.ah && family === 'ipv6') return ['-m ah']
-  const name = canonicalProtocol(protocol)
-  if (match.icmpTypes !== undefined) {
-    return match.icmpTypes[family].map((type) => `-p ${name} ${icmpMatch(type, family)}`)
-  }
-  const ranges = mergeRanges(match.ports ?? [])
-  const [first] = ranges
-  if (first === undefined) return [`-p ${name}`]
-  const source = match.sourcePort === undefined ? '' : ` --sport ${match.sourcePort}`
-  if (ranges.length === 1) return [`-p ${name} -m ${name}${source} --dport ${formatRange(first)}`]
-  return multiports(ranges).map((ports) => `-p ${name} -m multiport --dports ${ports}`)
-}
-
-function foreignIcmp(family: Family): number {
-  return family === 'ipv4' ? protocolNumbers.icmpv6 : protocolNumbers.icmp
-}
-
-/** Sorted, with what overlaps or touches made one. */
-function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
-  const merged: PortRange[] = []
-  for (const range of ranges.toSorted((a, b) => a.first - b.first)) {
-    const last = merged.at(-1)
-    if (last === undefined || range.first > last.last + 1) merged.push(range)
-    else merged[merged.length - 1] = { first: last.first, last: Math.max(last.last, range.last) }
-  }
-  return merged
-}
-
-/** Lists of at most 15 ports, of which a range takes up two (iptables-extensions(8), multiport). */
-function multiports(ranges: readonly PortRange[]): string[] {
-  const lists: { texts: string[]; room: number }[] = []
-  for (const range of ranges) {
-    const size = range.first === range.last ? 1 : 2
-    const current = lists.at(-1)
-    if (current === undefined || current.room < size)
-      lists.push({ texts: [formatRange(range)], room: 15 - size })
-    else {
-      current.texts.push(formatRange(range))
-      current.room -= size
-    }
-  }
-  return lists.map(({ texts }) => texts.join(','))
-}
-
-function formatRange({ first, last }: PortRange): string {
-  return first === last ? `${first}` : `${first}:${last}`
 }
 
 const metadata = builtInSets.metadata.map(parseCidr)

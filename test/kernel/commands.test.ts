@@ -9,7 +9,12 @@ import { rulesetOf } from './enforce.ts'
 import { createShims } from './shims.ts'
 
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
-const closed = rulesetOf({ interfaces: { external: ['eth0'] }, defaults: { ingress: 'reject' } })
+const many = Array.from({ length: 20 }, (_, index) => [`192.0.2.${index * 2}`, `2001:db8::${index * 2}`])
+const closed = rulesetOf({
+  interfaces: { external: ['eth0'] },
+  defaults: { ingress: 'reject' },
+  rules: [{ name: 'many', action: 'accept', from: many.flat() }],
+})
 
 describe.each(await usableBackends())('commands on iptables-%s', (backend) => {
   let host: Host
@@ -87,6 +92,7 @@ describe.each(await usableBackends())('commands on iptables-%s', (backend) => {
     const foreign = ['-I', 'INPUT', '1', '-s', '10.9.9.9', '-j', 'DROP']
     await host.exec(`iptables-${backend}`, ['--wait', ...foreign])
     await host.exec(`iptables-${backend}`, ['--wait', '-A', 'FORWARD', '-j', 'node-firewall'])
+    await host.exec('ipset', ['create', '-exist', 'foreign', 'hash:ip'])
     const first = await run('clean')
     expect(first.exitCode).toBe(0)
     expect(first.stdout).toContain(
@@ -95,6 +101,8 @@ describe.each(await usableBackends())('commands on iptables-%s', (backend) => {
     expect(first.stdout).toContain(
       `iptables-${backend} ipv6: removed; read back: nothing of node-firewall is left`,
     )
+    expect(first.stdout).toContain('kernel sets: 2 removed; read back: none is left')
+    expect((await host.exec('ipset', ['list', '-name'])).stdout).toBe('foreign\n')
     const { stdout: saved } = await host.exec(`iptables-${backend}-save`, ['-t', 'filter'])
     expect(saved).not.toContain('node-firewall')
     expect(saved).toContain('-A INPUT -s 10.9.9.9/32 -j DROP')
