@@ -74,9 +74,9 @@ export async function reconcile(
   const reasons = new Set(triggers.map(({ reason }) => reason))
   const hurried = triggers.every(({ reason }) => urgent.has(reason))
   const rewrite = reasons.has('reapply')
-  const looksCloser = rewrite || memory.facts === undefined
+  const readsAll = rewrite || memory.facts === undefined
   const readingFacts =
-    hurried && memory.facts !== undefined ? memory.facts : readFacts(memory, effects, looksCloser)
+    hurried && memory.facts !== undefined ? memory.facts : readFacts(memory, effects, readsAll)
   const [sources, facts] = await Promise.all([effects.readSources(), readingFacts])
   const parsed = effects.parse(sources)
   const now = effects.now()
@@ -93,7 +93,7 @@ export async function reconcile(
   const how = {
     backend,
     rewrite,
-    looksForSets: rewrite || memory.backend === undefined,
+    looksCloser: rewrite || memory.backend === undefined,
     now: now.getTime(),
   }
   const families = await keepFamilies(memory, decision.wanted, how, effects)
@@ -123,7 +123,7 @@ const urgent: ReadonlySet<Trigger['reason']> = new Set(['drift', 'files', 'clust
 type How = {
   readonly backend: Backend
   readonly rewrite: boolean
-  readonly looksForSets: boolean
+  readonly looksCloser: boolean
   readonly now: number
 }
 

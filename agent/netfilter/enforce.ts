@@ -28,6 +28,8 @@ export type EnforceOptions = {
   readonly mayMove?: boolean
   /** Whether kernel sets of ours can be there although none is desired. */
   readonly mayHaveSets?: boolean
+  /** Looks for such sets in any case, and at each element of sets however long they are. */
+  readonly looksCloser?: boolean
 }
 
 export type Enforced = {
@@ -103,9 +105,9 @@ async function readAll(options: EnforceOptions): Promise<Seen> {
 }
 
 async function readSets(options: EnforceOptions): Promise<SavedSets> {
-  const { ipsets, desired, mayHaveSets = false, rewrite = false } = options
-  if (desired !== undefined && desired.sets.length > 0) return ipsets.read({ thorough: rewrite })
-  if (!mayHaveSets) return noSets
+  const { ipsets, desired, mayHaveSets = false, looksCloser = false } = options
+  if (desired !== undefined && desired.sets.length > 0) return ipsets.read({ thorough: looksCloser })
+  if (!mayHaveSets && !looksCloser) return noSets
   // A host without ipset(8) can do without it for as long as no rule needs a set.
   return ipsets.read().catch((error: unknown) => {
     if (!(error instanceof OutsideError)) throw error

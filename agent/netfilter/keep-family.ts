@@ -54,8 +54,8 @@ export type KeepOptions = {
   readonly family: Family
   readonly wanted: Wanted
   readonly rewrite: boolean
-  /** Looks for kernel sets that may be left of earlier times, too. */
-  readonly looksForSets: boolean
+  /** Looks for kernel sets that may be left of earlier times, and at each element of long ones. */
+  readonly looksCloser: boolean
   readonly dryRun: boolean
   /** ms since the epoch */
   readonly now: number
@@ -82,7 +82,7 @@ export async function keepFamily(
       ...options,
       desired,
       mayMove: moves.length < moveBudget.moves,
-      mayHaveSets: options.looksForSets || (last?.seen?.sets ?? 0) > 0,
+      mayHaveSets: (last?.seen?.sets ?? 0) > 0,
     })
     const moved = result.wrote && result.found.some(({ kind }) => kind === 'jump-preceded')
     const asWanted = result.left.every(({ kind }) => mayStay(kind))
