@@ -14,8 +14,10 @@ export const afterPreset: Table = new Map([
   ['kubelet, read-only', nobody],
   ['Calico BGP', privateOnly],
   ['WireGuard', privateOnly],
-  ['NodePort', privateOnly],
-  ['NodePort (UDP)', privateOnly],
+  ['NodePort to a pod', privateOnly],
+  ['NodePort to a pod elsewhere', privateOnly],
+  ['NodePort to a pod (UDP)', privateOnly],
+  ['hostPort of a pod', nobody],
   ['a forgotten one', nobody],
   ['ping', everybody],
 ])

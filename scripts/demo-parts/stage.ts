@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { createMount, startAgent } from '../../test/sandbox/agent.ts'
 import type { AgentProcess } from '../../test/sandbox/agent.ts'
-import { createSandbox } from '../../test/sandbox/sandbox.ts'
-import type { Sandbox } from '../../test/sandbox/sandbox.ts'
+import { createCluster } from '../../test/sandbox/cluster.ts'
+import type { Cluster } from '../../test/sandbox/cluster.ts'
 import { untilFollowers } from './attention.ts'
 import type { Cleanup } from './cleanup.ts'
 import { createStopwatch } from './kernel.ts'
@@ -13,7 +13,7 @@ import { openServices } from './visits.ts'
 
 /** The node and its visitors, and what the agent is given. */
 export type Stage = {
-  readonly sandbox: Sandbox
+  readonly sandbox: Cluster
   readonly stopwatch: Stopwatch
   /** The folder of rules. */
   readonly folder: string
@@ -38,7 +38,7 @@ export async function setStage(cleanup: Cleanup): Promise<Stage> {
   const statusFile = join(cleanup.folder, 'status.json')
   const preset = await readFile(join(root, 'rulesets', 'lke-worker', 'lke-worker.yaml'), 'utf8')
   const mount = await createMount({ 'lke-worker.yaml': preset })
-  const sandbox = await cleanup.end(createSandbox(), async (made) => made.close())
+  const sandbox = await cleanup.end(createCluster({ backend: 'nft' }), async (made) => made.close())
   const stopwatch = createStopwatch(sandbox.node)
   await cleanup.end(Promise.resolve(stopwatch), async () => stopwatch.close())
   await untilFollowers(sandbox.node.pid, 1)
