@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
+import { measureLists } from './memory-lists.ts'
 import { atMost } from './row.ts'
 import type { Row } from './row.ts'
 import { namedRules } from './rulesets.ts'
@@ -13,7 +14,7 @@ const edits = 6
 
 /**
  * Memory of the agent after as many verify passes as ten minutes have on a node (one each 10 s here, since V8 gives
- * memory back only to a process that rests in between), and after edits on top of that.
+ * memory back only to a process that rests in between), and after edits on top of that; then the memory and time that long lists of addresses take.
  */
 export async function measureMemory(workshop: Workshop): Promise<Row[]> {
   const small = await measureRules(workshop, 12)
@@ -24,6 +25,7 @@ export async function measureMemory(workshop: Workshop): Promise<Row[]> {
     { what: `memory, 12 rules, after ${edits} edits`, measured: describe(small.edits) },
     { what: 'memory, 1,000 rules', measured: describe(large.passes) },
     { what: `memory, 1,000 rules, after ${edits} edits`, measured: describe(large.edits) },
+    ...(await measureLists(workshop)),
   ]
 }
 
