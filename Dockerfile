@@ -16,6 +16,7 @@ COPY agent agent
 RUN node scripts/bundle.ts
 
 FROM node:24.21.0-bookworm-slim
+# Cutting connections takes perl, which is part of every Debian (perl-base).
 # iptables brings both backends, nft and legacy, for both families; nftables has `nft monitor`; util-linux has nsenter.
 # npm, yarn and corepack go: a privileged container has no use for package managers.
 RUN apt-get update \
@@ -34,6 +35,9 @@ RUN printf '#!/bin/sh\nexec node /usr/local/lib/node-firewall/node-firewall.js "
 # The first two are in the environment, so that they hold for `kubectl exec` too; Node.js takes the others from the
 # command line only.
 ENV NODE_OPTIONS="--max-old-space-size=192 --max-semi-space-size=1"
+# glibc would keep what a list of 100,000 networks took, and raise these limits by itself after the first one.
+ENV MALLOC_MMAP_THRESHOLD_="131072"
+ENV MALLOC_TRIM_THRESHOLD_="131072"
 
 ARG VERSION=0.0.0-dev
 ARG REVISION=unknown

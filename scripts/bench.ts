@@ -9,6 +9,7 @@ import { measureGaps } from './bench/gaps.ts'
 import { measureHeal } from './bench/heal.ts'
 import { describeMachine } from './bench/machine.ts'
 import { measureMemory } from './bench/memory.ts'
+import { measurePacketCost } from './bench/packet-cost.ts'
 import { measurePass } from './bench/pass.ts'
 import type { Row } from './bench/row.ts'
 import { formatRows } from './bench/row.ts'
@@ -25,6 +26,7 @@ import { bundle } from './bundle.ts'
 const parts: Readonly<Record<string, (workshop: Workshop) => Promise<Row[]>>> = {
   apply: measureApply,
   sets: measureSets,
+  packet: measurePacketCost,
   pass: measurePass,
   edit: measureEdit,
   heal: measureHeal,

@@ -52,10 +52,12 @@ export function podCidrsOption(): Option {
     .default([], 'none')
     .argParser((text) => {
       try {
-        return text.split(',').filter(Boolean).map(parseCidr)
+        const cidrs = text.split(',').filter(Boolean).map(parseCidr)
+        if (cidrs.every(({ prefix }) => prefix > 0)) return cidrs
       } catch (error) {
         throw new InvalidArgumentError(messageOf(error))
       }
+      throw new InvalidArgumentError('expected networks of pods, found one that holds every address')
     })
 }
 

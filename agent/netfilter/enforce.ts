@@ -6,7 +6,7 @@ import { compareTable } from './compare.ts'
 import type { Difference } from './compare.ts'
 import { compareSets } from './ipset-compare.ts'
 import { isStaticName } from './ipset-text.ts'
-import { noSets, setsOfFamily } from './ipset-read.ts'
+import { noSets } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import type { Ipsets } from './ipsets.ts'
 import { removeText, restoreText, rewriteText } from './restore-text.ts'
@@ -101,15 +101,17 @@ type Seen = { readonly table: SavedTable; readonly sets: SavedSets }
 async function readAll(options: EnforceOptions): Promise<Seen> {
   const { tables, backend, family } = options
   const [table, sets] = await Promise.all([tables.read(backend, family), readSets(options)])
-  return { table, sets: setsOfFamily(sets, family) }
+  return { table, sets }
 }
 
 async function readSets(options: EnforceOptions): Promise<SavedSets> {
-  const { ipsets, desired, mayHaveSets = false, looksCloser = false } = options
-  if (desired !== undefined && desired.sets.length > 0) return ipsets.read({ thorough: looksCloser })
+  const { ipsets, family, desired, mayHaveSets = false, looksCloser = false } = options
+  if (desired !== undefined && desired.sets.length > 0) {
+    return ipsets.read({ thorough: looksCloser, family })
+  }
   if (!mayHaveSets && !looksCloser) return noSets
   // A host without ipset(8) can do without it for as long as no rule needs a set.
-  return ipsets.read().catch((error: unknown) => {
+  return ipsets.read({ family }).catch((error: unknown) => {
     if (!(error instanceof OutsideError)) throw error
     return noSets
   })

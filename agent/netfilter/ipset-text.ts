@@ -5,7 +5,7 @@ import type { Cidr, Family } from '../ruleset/address.ts'
 export type Ipset = {
   readonly name: string
   readonly family: Family
-  /** As mergeCidrs gives them: sorted, and each once. */
+  /** Each once, and none of them /0. */
   readonly cidrs: readonly Cidr[]
   /** What it should hold is not known: it is made where it is missing, and whatever it holds stays. */
   readonly isUnknown?: boolean
@@ -23,8 +23,9 @@ const mostEntries = 2 ** 20
  * switched from one set to the next, so that no packet ever meets a half-filled one.
  */
 export function staticSetName(family: Family, cidrs: readonly Cidr[]): string {
-  const entries = cidrs.map(formatEntry).join('\n')
-  return `${prefixOf(family)}${createHash('sha256').update(entries).digest('hex').slice(0, 12)}`
+  const hash = createHash('sha256')
+  for (const part of partsOf(cidrs)) hash.update(part.map((cidr) => `${formatEntry(cidr)}\n`).join(''))
+  return `${prefixOf(family)}${hash.digest('hex').slice(0, 12)}`
 }
 
 /** Whether a name is made from what the set holds. */
@@ -104,9 +105,16 @@ function fillText({ name, family, cidrs }: Ipset): string {
   const maxelem = Math.max(mostEntries, cidrs.length)
   const kind = `hash:net family ${family === 'ipv4' ? 'inet' : 'inet6'}`
   const create = `create ${temporary} ${kind} hashsize ${hashsize} maxelem ${maxelem}\n`
-  if (cidrs.length === 0) return create
-  // One join of the entries takes half the time of a join of whole lines.
-  return `${create}add ${temporary} ${cidrs.map(formatEntry).join(`\nadd ${temporary} `)}\n`
+  const adds = partsOf(cidrs).map((part) => {
+    // One join of the entries takes half the time of a join of whole lines.
+    return `add ${temporary} ${part.map(formatEntry).join(`\nadd ${temporary} `)}\n`
+  })
+  return `${create}${[...adds].join('')}`
+}
+
+/** A long list in parts: what is made of each is gone before it would be kept as something that lives long. */
+function* partsOf(cidrs: readonly Cidr[]): Generator<readonly Cidr[]> {
+  for (let start = 0; start < cidrs.length; start += 1_000) yield cidrs.slice(start, start + 1_000)
 }
 
 /**

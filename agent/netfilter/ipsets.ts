@@ -1,7 +1,8 @@
 import { OutsideError } from '../errors.ts'
 import type { Exec } from '../host/exec.ts'
+import type { Family } from '../ruleset/address.ts'
 import { compareSets, isSameType, isSound } from './ipset-compare.ts'
-import { parseElements, parseHeaders } from './ipset-read.ts'
+import { parseElements, parseHeaders, setsOfFamily } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import {
   changeText,
@@ -16,13 +17,14 @@ import type { Ipset } from './ipset-text.ts'
 /** The sets of this firewall in one network namespace. Those of others are never touched. */
 export type Ipsets = {
   /**
-   * Reads the headers of all our sets; and the elements of all of them when asked to be thorough or when they are
-   * few, else only of those sets that change by element. Changes nothing.
+   * Reads the headers of our sets, of one family if it is named; and the elements of all of them when asked to be
+   * thorough or when they are few, else only of those sets that change by element. Changes nothing. The other family
+   * may be at work on its own sets meanwhile, so nothing is asked about them.
    *
    * @throws {UnreadableIpsetsError} when the answer is not whole, or changes while it is read
    * @throws {CommandError} when the command fails
    */
-  read(options?: { readonly thorough?: boolean }): Promise<SavedSets>
+  read(options?: { readonly thorough?: boolean; readonly family?: Family }): Promise<SavedSets>
   /**
    * Makes the sets that are missing and repairs those that differ from what should be in them. A set that is new
    * or static is always whole for the packets that meet it; the others change element by element.
@@ -47,11 +49,14 @@ export type Destroyed = { readonly destroyed: readonly string[]; readonly inUse:
 const fewElements = 2_000
 
 export function createIpsets(exec: Exec): Ipsets {
-  const restore = async (input: string, ...options: string[]) =>
-    exec('ipset', [...options, 'restore'], { input })
+  const ipset = inTurn(async (args: readonly string[], input?: string) =>
+    exec('ipset', args, input === undefined ? {} : { input }),
+  )
+  const restore = async (input: string, ...options: string[]) => ipset([...options, 'restore'], input)
   return {
-    async read({ thorough = false } = {}) {
-      const headers = parseHeaders((await exec('ipset', ['list', '-terse'])).stdout)
+    async read({ thorough = false, family } = {}) {
+      const all = parseHeaders((await ipset(['list', '-terse'])).stdout)
+      const headers = family === undefined ? all : setsOfFamily(all, family)
       const total = headers.values().reduce((sum, { size }) => sum + size, 0)
       const isWanted = (name: string) => thorough || total <= fewElements || !isStaticName(name)
       const names = [...headers.keys()].filter(isWanted)
@@ -81,6 +86,21 @@ export function createIpsets(exec: Exec): Ipsets {
       }
       return { destroyed, inUse }
     },
+  }
+}
+
+/**
+ * One call after the other. While any set is listed the kernel refuses to rename, swap or destroy it, and IPv4 and
+ * IPv6 are at work side by side.
+ */
+function inTurn<A extends readonly unknown[], T>(
+  call: (...args: A) => Promise<T>,
+): (...args: A) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return async (...args) => {
+    const result = last.then(async () => call(...args))
+    last = result.catch(() => {})
+    return result
   }
 }
 

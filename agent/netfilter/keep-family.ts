@@ -8,6 +8,7 @@ import type { BaseChain, Desired } from './chain.ts'
 import type { Difference } from './compare.ts'
 import { compilePolicy } from './compile.ts'
 import { enforceFamily, mayStay } from './enforce.ts'
+import { isStaticName } from './ipset-text.ts'
 import { noSets } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import type { Ipsets } from './ipsets.ts'
@@ -82,7 +83,8 @@ export async function keepFamily(
       ...options,
       desired,
       mayMove: moves.length < moveBudget.moves,
-      mayHaveSets: (last?.seen?.sets ?? 0) > 0,
+      // After a pass that failed, or only looked, it is not known what is left.
+      mayHaveSets: (last?.seen?.sets ?? 1) > 0,
     })
     const moved = result.wrote && result.found.some(({ kind }) => kind === 'jump-preceded')
     const asWanted = result.left.every(({ kind }) => mayStay(kind))
@@ -153,5 +155,11 @@ function isSame(a: Difference, b: Difference): boolean {
 }
 
 function sameDesired(a: Desired | undefined, b: Desired | undefined): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
+  return a === b || describeDesired(a) === describeDesired(b)
+}
+
+/** The name of a static set says what it holds, which may be very much. */
+function describeDesired(desired: Desired | undefined): string {
+  const sets = desired?.sets.map((set) => (isStaticName(set.name) ? set.name : set))
+  return JSON.stringify([desired?.chains, desired?.jumps, sets])
 }

@@ -1,5 +1,5 @@
 import type { Policy } from '../policy/policy.ts'
-import { mergeCidrs } from '../ruleset/merge-cidrs.ts'
+import { formatCidr } from '../ruleset/address.ts'
 import type { Cidr, Family } from '../ruleset/address.ts'
 import type { ClusterSet } from '../ruleset/built-in-sets.ts'
 import { clusterSetName, staticSetName } from './ipset-text.ts'
@@ -26,8 +26,11 @@ export function createSetRegister(
     used.set(set.name, set)
     return set.name
   }
-  const membersOf = (set: ClusterSet) =>
-    mergeCidrs(clusterSets[set].filter((cidr) => cidr.family === family && cidr.prefix > 0))
+  // Neighbours are not joined into one network: then a node more or less would not be one element more or less.
+  const membersOf = (set: ClusterSet) => {
+    const own = clusterSets[set].filter((cidr) => cidr.family === family)
+    return [...new Map(own.map((cidr) => [formatCidr(cidr), cidr])).values()]
+  }
   return {
     membersOf,
     ofCidrs: (cidrs) => register({ name: staticSetName(family, cidrs), family, cidrs }),

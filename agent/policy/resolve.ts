@@ -60,7 +60,16 @@ export function hashRulesets(rulesets: readonly Ruleset[]): string {
     const sortedDefaults = flows.map((flow) => defaults[flow])
     hash.update(JSON.stringify([name, priority, mode, established, external, sortedDefaults, rules]))
     for (const [set, members] of [...sets].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-      hash.update(`${set}\n${members.map(formatCidr).join(' ')}\n`)
+      hash.update(`${set}\n`)
+      for (let start = 0; start < members.length; start += 1_000) {
+        hash.update(
+          `${members
+            .slice(start, start + 1_000)
+            .map(formatCidr)
+            .join(' ')} `,
+        )
+      }
+      hash.update('\n')
     }
   }
   return hash.digest('hex').slice(0, 12)

@@ -27,7 +27,7 @@ export type AgentProcessOptions = {
  */
 export async function startAgent(options: AgentProcessOptions): Promise<AgentProcess> {
   const { program, rules, targetPid, verifySchedule = never } = options
-  const { nodeOptions, nodeFlags } = await readImage()
+  const { env, nodeFlags } = await readImage()
   const flags = {
     rules,
     'target-pid': String(targetPid),
@@ -40,7 +40,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<AgentPro
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
   const startedAt = performance.now()
   const child = execa(process.execPath, [...nodeFlags, program, 'agent', '--standalone', ...args], {
-    env: { NODE_OPTIONS: nodeOptions },
+    env,
     buffer: false,
     stdin: 'ignore',
     stderr: 'inherit',

@@ -2,7 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** How the image starts Node.js: its environment, and what stands between `node` and the program. */
-export type Image = { readonly nodeOptions: string; readonly nodeFlags: readonly string[] }
+export type Image = {
+  readonly env: Readonly<Record<string, string>>
+  readonly nodeFlags: readonly string[]
+}
 
 /** Reads the Dockerfile, so that what is measured is what runs. */
 export async function readImage(): Promise<Image> {
@@ -10,7 +13,9 @@ export async function readImage(): Promise<Image> {
   const entrypoint = /^ENTRYPOINT \["node", (.*)\]$/m.exec(dockerfile)?.[1]
   if (entrypoint === undefined) throw new Error('the ENTRYPOINT of the Dockerfile does not start node')
   return {
-    nodeOptions: /^ENV NODE_OPTIONS="(.*)"$/m.exec(dockerfile)?.[1] ?? '',
+    env: Object.fromEntries(
+      [...dockerfile.matchAll(/^ENV (\w+)="(.*)"$/gm)].map(([, name = '', value = '']) => [name, value]),
+    ),
     nodeFlags: [...entrypoint.matchAll(/"(--[^"]*)"/g)].map(([, flag = '']) => flag),
   }
 }

@@ -44,12 +44,12 @@ export function createReport(print: (line: string) => void): Report {
   }
 }
 
-const labelWidth = 32
+const labelWidth = 42
 const columnWidth = 16
 const colours = { open: 'green', refused: 'red', silent: 'yellow' } as const satisfies Record<Result, string>
 
 function formatRow({ name, protocol, port }: Service, row: Row): string {
-  const label = `${name.padEnd(20)}${port === undefined ? protocol : `${protocol} ${port}`}`
+  const label = `${name.padEnd(30)}${port === undefined ? protocol : `${protocol} ${port}`}`
   const cells = row.map((result) => paint(colours[result], result.padEnd(columnWidth)))
   return [label.padEnd(labelWidth), ...cells].join('').trimEnd()
 }

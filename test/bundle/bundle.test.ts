@@ -51,8 +51,7 @@ describe('the bundle', () => {
     const text = head + rules.join('')
     const file = join(folder, 'large.yaml')
     await writeFile(file, text.slice(0, text.lastIndexOf('  - name', largestFile)))
-    const { nodeOptions, nodeFlags } = await readImage()
-    const env = { NODE_OPTIONS: nodeOptions }
+    const { env, nodeFlags } = await readImage()
     const { stdout } = await execa('node', [...nodeFlags, outfile, 'lint', file], { cwd: folder, env })
     expect(stdout).toContain('warning: nothing is closed')
   })

@@ -37,6 +37,7 @@ export async function createKeeper(host: Host, backend: Backend): Promise<Keep> 
       parse: parseRulesets,
       labels: () => ({}),
       readFacts: async () => readNodeFacts(host.exec),
+      lastCut: () => undefined,
       clusterFacts: () => cluster,
       readFamilies: async () => families,
       detectBackend: async () => backend,

@@ -57,6 +57,7 @@ function policyOf({ flow, side, action, hasPorts, list }: Setting): Policy {
     clusterSets: { nodes: [], apiServers: [], podCIDRs: [] },
     keepsEstablished: new Set(),
     changesAt: Infinity,
+    unknownSets: new Set(),
     warnings: [],
   }
 }

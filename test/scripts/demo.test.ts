@@ -22,7 +22,7 @@ describe.runIf(hasNft)('the demo', () => {
     const text = output.replaceAll(/ +/g, ' ')
     expect(text).toContain('SSH tcp 22 open open open\n')
     expect(text).toContain('SSH tcp 22 refused refused refused\n')
-    expect(text).toMatch(/SSH tcp 22 open open refused\n \(the other \d rows: as before\)/)
+    expect(text).toMatch(/SSH tcp 22 open open refused\n \(the other \d+ rows: as before\)/)
     expect(text).toMatch(/iptables-nft -F node-firewall: as before \d+ ms after/)
     expect(text).toContain('The status: ipv4: chain node-firewall is empty')
     expect(text).toContain('All of it was as it should be.')
