@@ -14,7 +14,8 @@ import { createKeeper } from './keep.ts'
 import type { Given, Keep } from './keep.ts'
 
 const networks = 10_000
-const changes = 50
+/** `npm run test:long` makes 50. */
+const changes = Number(process.env['SET_CHANGES'] ?? 10)
 
 /** Who sends to which port, what a rule says there of those in the list, and whether he is one of them. */
 const streams = [
