@@ -8,28 +8,45 @@ const nameless = ''
 
 /**
  * Whether a policy denies a connection that stands already: what a first packet of it would meet now. Not by a
- * ruleset that lets standing connections be.
+ * ruleset that lets standing connections be. Clients have many connections to one place, so answers are kept.
  */
 export function judgeBy(policy: Policy): IsDenied {
+  const judged = new Map<string, boolean>()
   return (connection) => {
-    const { flow, family, protocol, from, sourcePort, dialled, real, icmp } = connection
-    const decision = decideInFlow(
-      policy,
-      {
-        family,
-        protocol,
-        from,
-        ...(sourcePort === undefined ? {} : { fromPort: sourcePort }),
-        dialled,
-        real,
-        ...interfacesOf(connection),
-        ...(icmp === undefined ? {} : { icmp }),
-      },
-      flow,
-    )
-    if (decision === undefined || decision.action === 'accept') return false
-    return !policy.keepsEstablished.has(decision.by.ruleset ?? '')
+    const key = keyOf(connection)
+    const known = judged.get(key)
+    if (known !== undefined) return known
+    const denied = isDenied(policy, connection)
+    judged.set(key, denied)
+    return denied
   }
+}
+
+/** Rules look at source ports only to know answers of servers (DHCP), which are below this one. */
+const firstUserPort = 1024
+
+function keyOf({ flow, family, protocol, from, sourcePort = 0, ...rest }: Connection): string {
+  const { dialled, real, icmp, interface: name } = rest
+  const port = sourcePort < firstUserPort ? sourcePort : firstUserPort
+  const ends = [dialled.address, dialled.port, real.address, real.port]
+  return [flow, family, protocol, from, port, ...ends, name, icmp?.type, icmp?.code].join(' ')
+}
+
+function isDenied(policy: Policy, connection: Connection): boolean {
+  const { flow, family, protocol, from, sourcePort, dialled, real, icmp } = connection
+  const first = {
+    family,
+    protocol,
+    from,
+    ...(sourcePort === undefined ? {} : { fromPort: sourcePort }),
+    dialled,
+    real,
+    ...interfacesOf(connection),
+    ...(icmp === undefined ? {} : { icmp }),
+  }
+  const decision = decideInFlow(policy, first, flow)
+  if (decision === undefined || decision.action === 'accept') return false
+  return !policy.keepsEstablished.has(decision.by.ruleset ?? '')
 }
 
 /** Each flow looks at one of the two; the other only says which way the connection goes past the node. */

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Exec } from '../host/exec.ts'
 import type { Family } from '../ruleset/address.ts'
 import type { NodeView } from './connection.ts'
@@ -25,12 +26,28 @@ export type Search = {
  * @throws {OutsideError} when conntrack(8) or ip(8) fails
  */
 export async function listDenied({ exec, family, isDenied, node, maxRoutes = 20_000 }: Search) {
-  const suspects = findSuspects(await listEntries(exec, family), isDenied, node)
+  const suspects: Entry[] = []
+  for (const part of inParts(await listEntries(exec, family))) {
+    suspects.push(...findSuspects(part, isDenied, node))
+    // There may be very many, and drift has to be healed meanwhile.
+    await setImmediate()
+  }
   const routes = suspects
     .flatMap((entry) => Object.values(routesOf(entry, node)))
     .filter((route) => route !== undefined)
   const { interfaceOf, unasked } = await lookUpInterfaces(exec, family, routes, maxRoutes)
   return { denied: findDenied(suspects, isDenied, node, interfaceOf), unasked }
+}
+
+function* inParts(entries: Iterable<Entry>): Generator<readonly Entry[]> {
+  let part: Entry[] = []
+  for (const entry of entries) {
+    part.push(entry)
+    if (part.length < 500) continue
+    yield part
+    part = []
+  }
+  if (part.length > 0) yield part
 }
 
 /**

@@ -11,6 +11,16 @@ export type MatchField = keyof Omit<Match, 'orMetadata'>
 
 type ClusterSets = Policy['clusterSets']
 
+/** Whether a match holds for a connection; what is told fastest is asked first, since most rules do not match. */
+export function holdsFor(match: Match, connection: Connection, view: View, sets: ClusterSets): boolean {
+  return (
+    match.states === undefined &&
+    protocolHolds(match, connection) &&
+    view.destinations.some((seen) => portHolds(match, seen)) &&
+    findMismatches(match, connection, view, sets).length === 0
+  )
+}
+
 /** The fields of a match that do not hold for a connection; none: it matches. */
 export function findMismatches(
   match: Match,

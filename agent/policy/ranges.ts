@@ -5,19 +5,28 @@ import type { Cidr, Family } from '../ruleset/address.ts'
 export type AddressRange = { readonly first: bigint; readonly last: bigint }
 
 /** By list: a list of ten thousand networks is asked again for every connection. */
-const known = new WeakMap<readonly Cidr[], Partial<Record<Family, readonly AddressRange[]>>>()
+const rangesKnown = new WeakMap<readonly Cidr[], Partial<Record<Family, readonly AddressRange[]>>>()
 
 /** The addresses of one family in a list of networks: sorted, with what overlaps or touches made one. */
 export function rangesOf(cidrs: readonly Cidr[], family: Family): readonly AddressRange[] {
-  const ofList = known.get(cidrs) ?? {}
+  const ofList = rangesKnown.get(cidrs) ?? {}
   const ranges = ofList[family] ?? merge(cidrs.filter((cidr) => cidr.family === family).map(toRange))
-  known.set(cidrs, { ...ofList, [family]: ranges })
+  rangesKnown.set(cidrs, { ...ofList, [family]: ranges })
   return ranges
 }
 
+/** Each rule asks for the same few addresses of a connection. */
+const numbers = new Map<string, bigint>()
+const mostNumbers = 1_000
+
 /** The number an address stands for. */
 export function toNumber(address: string): bigint {
-  return BigInt(`0x${Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex')}`)
+  const known = numbers.get(address)
+  if (known !== undefined) return known
+  if (numbers.size >= mostNumbers) numbers.clear()
+  const number = BigInt(`0x${Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex')}`)
+  numbers.set(address, number)
+  return number
 }
 
 /** The address a number stands for. */

@@ -2,7 +2,7 @@ import type { Flow } from '../ruleset/ruleset.ts'
 import type { Action } from '../ruleset/fields.ts'
 import { viewsOf } from './connection.ts'
 import type { Connection, View } from './connection.ts'
-import { findMismatches } from './matches.ts'
+import { holdsFor } from './matches.ts'
 import type { Policy, PolicyRule } from './policy.ts'
 
 /** What becomes of a connection, and why. */
@@ -71,7 +71,7 @@ export function decideInFlow(policy: Policy, connection: Connection, flow: Flow)
 /** Whether a rule stands in a view at all, and matches there. */
 export function ruleMatches(policy: Policy, connection: Connection, view: View, rule: PolicyRule): boolean {
   if (rule.kind === 'failsafe' && !view.failsafes) return false
-  return findMismatches(rule.match, connection, view, policy.clusterSets).length === 0
+  return holdsFor(rule.match, connection, view, policy.clusterSets)
 }
 
 /** Whether a rule ends the way of what it matches: one that drops what exceeds a limit lets the rest go on. */
