@@ -83,7 +83,7 @@ export async function keepFamily(
       ...options,
       desired,
       mayMove: moves.length < moveBudget.moves,
-      // After a pass that failed, or only looked, it is not known what is left.
+      // After a pass that failed it is not known what it has left.
       mayHaveSets: (last?.seen?.sets ?? 1) > 0,
     })
     const moved = result.wrote && result.found.some(({ kind }) => kind === 'jump-preceded')
