@@ -25,6 +25,8 @@ export type Trial = {
 /** Rulesets that were rolled back: they are not tried again until their text changes. */
 export type Quarantined = {
   readonly hash: string
+  /** Digest of the files: whoever wants another try of the same rules changes a comment. */
+  readonly text: string
   /** The probe that failed, and why. */
   readonly probe: string
   readonly reason: string
