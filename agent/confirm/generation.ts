@@ -33,3 +33,12 @@ export type Quarantined = {
   /** RFC 3339 */
   readonly at: string
 }
+
+/** What changes with every trial. It is one file, so that no crash comes between the end of a trial and its outcome. */
+export type Journal = {
+  readonly trial?: Trial
+  /** The newest first. */
+  readonly quarantined: readonly Quarantined[]
+  /** What the annotation of the Node said last: it holds while the API server is away. */
+  readonly mode?: string
+}

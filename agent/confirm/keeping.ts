@@ -1,21 +1,13 @@
 import { isExpected, messageOf } from '../errors.ts'
 import type { Parsed, SourceFile } from '../ruleset/parse.ts'
 import type { Labels } from '../ruleset/select.ts'
-import type { Generation, Quarantined, Trial } from './generation.ts'
+import type { Generation, Journal, Quarantined, Trial } from './generation.ts'
 
 /** What outlives the process: a folder on the host, or nothing at all. */
 export type Store = {
   readonly read: () => Promise<Stored>
   readonly saveLastGood: (generation: Generation) => Promise<void>
-  /** Both in one step, so that no crash can come between the end of a trial and its outcome. */
   readonly saveJournal: (journal: Journal) => Promise<void>
-}
-
-export type Journal = {
-  readonly trial?: Trial
-  readonly quarantined: readonly Quarantined[]
-  /** What the annotation of the Node said last: it holds while the API server is away. */
-  readonly mode?: string
 }
 
 export type Stored = Journal & {

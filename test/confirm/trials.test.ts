@@ -30,7 +30,10 @@ describe('a change of rules', () => {
     await node.run()
     expect(node.kernel()).toBe('bad-lease')
     expect(node.trials().progress()).toMatchObject({ kind: 'confirming', probes: ['api server', 'lease'] })
-    expect(node.disk.journal.trial).toMatchObject({ hash: 'bad-lease', passedBefore: ['api server', 'lease'] })
+    expect(node.disk.journal.trial).toMatchObject({
+      hash: 'bad-lease',
+      passedBefore: ['api server', 'lease'],
+    })
     await node.expire()
     expect(node.kernel()).toBe('good')
     expect(node.trials().progress()).toMatchObject({

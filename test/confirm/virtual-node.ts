@@ -2,9 +2,9 @@ import { setImmediate } from 'node:timers/promises'
 import { OutsideError } from '../../agent/errors.ts'
 import { createTrials } from '../../agent/confirm/trials.ts'
 import type { InForce, Trials, Turn } from '../../agent/confirm/trials.ts'
-import type { Generation, Quarantined } from '../../agent/confirm/generation.ts'
+import type { Generation, Journal, Quarantined } from '../../agent/confirm/generation.ts'
 import { createKeeping } from '../../agent/confirm/keeping.ts'
-import type { Journal, Store } from '../../agent/confirm/keeping.ts'
+import type { Store } from '../../agent/confirm/keeping.ts'
 import type { Policy } from '../../agent/policy/policy.ts'
 import type { Probe } from '../../agent/probes/probe.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
@@ -116,7 +116,13 @@ export async function createVirtualNode(
     [...kernel].map(([family, before]) => {
       if (refusing.has(family)) {
         const failure = 'the kernel refused it'
-        return { family, ruleset: before, asWanted: before === name, wrote: false, ...(before === name ? {} : { failure }) }
+        return {
+          family,
+          ruleset: before,
+          asWanted: before === name,
+          wrote: false,
+          ...(before === name ? {} : { failure }),
+        }
       }
       kernel.set(family, name)
       if (history.at(-1) !== name) history.push(name)
