@@ -47,9 +47,7 @@ export function tell(server: ApiServer, options: Partial<EventsOptions> = {}): T
   const kept = () =>
     server.objects
       .events()
-      .toSorted(
-        (a, b) => Number(createdAt(server, a.metadata.uid)) - Number(createdAt(server, b.metadata.uid)),
-      )
+      .toSorted((a, b) => createdAt(server, a.metadata.uid) - createdAt(server, b.metadata.uid))
       .map(({ message, count }) => [message, count] as const)
   return { ...events, errors, waits, kept }
 }

@@ -29,9 +29,10 @@ export function validateMetadata(resource: Resource, { metadata }: Stored): void
 /** 422 for an event about an object in no namespace, as Nodes are, outside of the namespace default. */
 export function validateEvent(draft: Draft, namespace: string | undefined): void {
   const { involvedObject } = draft
-  const of = isRecord(involvedObject) ? (involvedObject['namespace'] ?? '') : ''
+  const named = isRecord(involvedObject) ? involvedObject['namespace'] : undefined
+  const of = typeof named === 'string' ? named : ''
   if (of === namespace || (of === '' && namespace === 'default')) return
-  const message = `Invalid value: "${String(of)}": does not match event.namespace`
+  const message = `Invalid value: "${of}": does not match event.namespace`
   const cause = { reason: 'FieldValueInvalid', message, field: 'involvedObject.namespace' }
   throw invalid({ name: draft.metadata.name, kind: 'Event', causes: [cause] })
 }
