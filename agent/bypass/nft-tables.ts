@@ -30,41 +30,52 @@ export class UnreadableNftError extends OutsideError {
 
 /**
  * Reads what `nft --json 'list chains; list flowtables'` printed, one document a line: the tables that have a base
- * chain or a flowtable. The answer to each `list table` may follow, and tells what its rules do.
+ * chain or a flowtable.
  *
  * @throws {UnreadableNftError} when that is no such JSON
  */
 export function parseNftTables(json: string): readonly NftTable[] {
   const tables = new Map<string, NftTable>()
-  const update = (at: Located, change: (table: NftTable) => Partial<NftTable>) => {
-    const key = `${at.family} ${at.table}`
-    const table = tables.get(key) ?? { ...empty, family: at.family, name: at.table }
-    tables.set(key, { ...table, ...change(table) })
+  const update = ({ family, table: name }: Located, change: (table: NftTable) => Partial<NftTable>) => {
+    const table = tables.get(`${family} ${name}`) ?? { ...empty, family, name }
+    tables.set(`${family} ${name}`, { ...table, ...change(table) })
   }
-  for (const object of readObjects(json)) {
-    if (object.chain !== undefined) {
-      const base = baseChain(object.chain)
-      if (base !== undefined) {
-        update(object.chain, ({ chains }) => ({
-          chains: [...chains.filter(({ name }) => name !== base.name), base],
-        }))
-      }
+  for (const { chain, flowtable } of documentsOf(json).flatMap(parse)) {
+    const base = chain === undefined ? undefined : baseChain(chain)
+    if (chain !== undefined && base !== undefined) {
+      update(chain, ({ chains }) => ({ chains: [...chains, base] }))
     }
-    if (object.flowtable !== undefined) {
-      const { name } = object.flowtable
-      update(object.flowtable, ({ flowtables }) => ({ flowtables: [...new Set([...flowtables, name])] }))
-    }
-    if (object.rule !== undefined) {
-      const found = findVerdicts(object.rule.expr)
-      update(object.rule, (table) => ({ verdicts: new Set([...table.verdicts, ...found]) }))
-    }
-    // A map can hold verdicts too: "type inet_service : verdict".
-    if (object.map?.elem !== undefined) {
-      const found = findVerdicts(object.map.elem)
-      update(object.map, (table) => ({ verdicts: new Set([...table.verdicts, ...found]) }))
+    if (flowtable !== undefined) {
+      update(flowtable, ({ flowtables }) => ({ flowtables: [...flowtables, flowtable.name] }))
     }
   }
-  return [...tables.values()].filter(({ chains, flowtables }) => chains.length > 0 || flowtables.length > 0)
+  return [...tables.values()]
+}
+
+/**
+ * Adds what their rules do to tables, from the answers to one `list table` for each of them. An answer can be of any
+ * size, so it is searched, not parsed: in JSON no quoted text looks like a key.
+ *
+ * @throws {UnreadableNftError} when there are not as many answers as tables
+ */
+export function addVerdicts(tables: readonly NftTable[], json: string): NftTable[] {
+  const documents = documentsOf(json)
+  if (documents.length !== tables.length) {
+    throw new UnreadableNftError(
+      `running nft: it gave ${documents.length} answers to ${tables.length} questions`,
+    )
+  }
+  return tables.map((table, at) => ({ ...table, verdicts: findVerdicts(documents[at] ?? '') }))
+}
+
+function findVerdicts(document: string): Set<Verdict> {
+  const found = verdicts.filter((verdict) => new RegExp(`"${verdict}": ?(null|\\{)`).test(document))
+  // What a named map leads to is not printed with --terse.
+  return new Set(/"map": ?"verdict"/.test(document) ? [...found, 'drop' as const] : found)
+}
+
+function documentsOf(json: string): string[] {
+  return json.split('\n').filter((line) => line.trim() !== '')
 }
 
 const empty: Omit<NftTable, 'family' | 'name'> = { chains: [], flowtables: [], verdicts: new Set() }
@@ -72,47 +83,43 @@ const empty: Omit<NftTable, 'family' | 'name'> = { chains: [], flowtables: [], v
 type Located = { readonly family: string; readonly table: string }
 
 const located = { family: z.string(), table: z.string() }
-const answer = z.object({
-  nftables: z.array(
-    z.object({
-      chain: z
-        .object({
-          ...located,
-          name: z.string(),
-          type: z.string().optional(),
-          hook: z.string().optional(),
-          prio: z.number().optional(),
-          policy: z.string().optional(),
-        })
-        .optional(),
-      flowtable: z.object({ ...located, name: z.string() }).optional(),
-      rule: z.object({ ...located, expr: z.unknown() }).optional(),
-      map: z.object({ ...located, elem: z.unknown().optional() }).optional(),
-    }),
-  ),
-})
+const answer = z.object({ nftables: z.array(z.unknown()) })
+const ruleset = z.array(
+  z.object({
+    chain: z
+      .object({
+        ...located,
+        name: z.string(),
+        type: z.string().optional(),
+        hook: z.string().optional(),
+        prio: z.number().optional(),
+        policy: z.string().optional(),
+      })
+      .optional(),
+    flowtable: z.object({ ...located, name: z.string() }).optional(),
+  }),
+)
 
-type Answered = z.infer<typeof answer>['nftables'][number]
+type Answered = z.infer<typeof ruleset>[number]
 
-function readObjects(json: string): Answered[] {
-  const lines = json.split('\n').filter((line) => line.trim() !== '')
+function parse(document: string): Answered[] {
   try {
-    return lines.flatMap((line) => answer.parse(JSON.parse(line)).nftables)
+    return ruleset.parse(answer.parse(JSON.parse(document)).nftables.filter(isOfInterest))
   } catch (error) {
     throw new UnreadableNftError('running nft: its answer is not the JSON it should be', { cause: error })
   }
+}
+
+/** kube-proxy has a few chains without a hook for each Service: to look closely at all of them takes a second. */
+function isOfInterest(object: unknown): boolean {
+  if (typeof object !== 'object' || object === null) return true
+  if (!('chain' in object)) return true
+  const { chain } = object
+  return typeof chain !== 'object' || chain === null || 'hook' in chain
 }
 
 /** A chain without a hook is jumped to only. Ingress chains without a policy accept. */
 function baseChain(chain: NonNullable<Answered['chain']>): BaseChainSeen | undefined {
   const { name, type, hook, prio = 0, policy = 'accept' } = chain
   return type === undefined || hook === undefined ? undefined : { name, type, hook, priority: prio, policy }
-}
-
-/** Statements are the keys of objects, at any depth: a verdict map holds them as values of pairs. */
-function findVerdicts(expression: unknown): Verdict[] {
-  if (typeof expression !== 'object' || expression === null) return []
-  const keys = Array.isArray(expression) ? [] : Object.keys(expression)
-  const here = verdicts.filter((verdict) => keys.includes(verdict))
-  return [...here, ...Object.values(expression).flatMap((value: unknown) => findVerdicts(value))]
 }

@@ -50,9 +50,15 @@ const linkList = z.array(
   }),
 )
 
-/** The named interfaces and those that packets come through before them: ports of a bond, what a VLAN stands on. */
+/**
+ * The named interfaces and those that packets come through before them: ports of a bond, what a VLAN stands on.
+ *
+ * @param names with `+` at the end for any ending
+ */
 export function throughWhich(names: readonly string[], links: readonly Link[]): readonly Link[] {
-  const chosen = new Set(names)
+  const isNamed = (link: string) =>
+    names.some((name) => (name.endsWith('+') ? link.startsWith(name.slice(0, -1)) : link === name))
+  const chosen = new Set(links.map(({ name }) => name).filter(isNamed))
   for (let before = -1; before !== chosen.size;) {
     before = chosen.size
     for (const { name, master, lower } of links) {

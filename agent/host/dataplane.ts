@@ -1,6 +1,6 @@
 import type { Dataplane, UntrackedRule } from '../bypass/dataplane.ts'
 import { isWorthReading } from '../bypass/judge-tables.ts'
-import { parseNftTables } from '../bypass/nft-tables.ts'
+import { addVerdicts, parseNftTables } from '../bypass/nft-tables.ts'
 import type { NftTable } from '../bypass/nft-tables.ts'
 import { parseUntracked } from '../bypass/untracked.ts'
 import { isExpected, messageOf } from '../errors.ts'
@@ -71,7 +71,7 @@ async function readNetfilter(
 ): Promise<Pick<Dataplane, 'tables' | 'untracked'>> {
   const tables = await attempt('the nft tables of others', [], readTables(exec))
   const untracked = await attempt('the raw tables', [], readUntracked(exec, targetPid, tables))
-  return { tables: tables.filter((table) => !isOfIptables(table)), untracked }
+  return { tables: tables.map(withoutIptables).filter(isLeft), untracked }
 }
 
 /** Tables that iptables-nft makes, and that are read as what they are. */
@@ -79,6 +79,17 @@ function isOfIptables({ family, name }: NftTable): boolean {
   return (
     (family === 'ip' || family === 'ip6') && ['raw', 'mangle', 'nat', 'filter', 'security'].includes(name)
   )
+}
+
+/** Somebody can have put base chains of another name into them, which iptables does not see. */
+function withoutIptables(table: NftTable): NftTable {
+  if (!isOfIptables(table)) return table
+  const own = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'])
+  return { ...table, chains: table.chains.filter(({ name }) => !own.has(name)) }
+}
+
+function isLeft({ chains, flowtables }: NftTable): boolean {
+  return chains.length > 0 || flowtables.length > 0
 }
 
 /** Base chains first, without any rule; then the rules of tables that can be of interest, without the sets' elements. */
@@ -89,7 +100,8 @@ async function readTables(exec: Exec): Promise<readonly NftTable[]> {
   if (wanted.length === 0) return tables
   const commands = wanted.map(({ family, name }) => `list table ${family} ${name}`)
   const rules = await exec('nft', ['--json', '--terse', commands.join('; ')])
-  return parseNftTables(`${chains.stdout}\n${rules.stdout}`)
+  const read = addVerdicts(wanted, rules.stdout)
+  return tables.map((table) => read[wanted.indexOf(table)] ?? table)
 }
 
 /** Only raw tables that exist: naming one would create it. */
@@ -111,7 +123,7 @@ async function readUntracked(
 }
 
 /** How often at most, and which share of the time, reading may take: it seldom brings anything new. */
-const pace = { shortestMs: 60_000, times: 500 }
+const pace = { shortestMs: 180_000, times: 500 }
 
 /** Reads anew only now and then, at once where other interfaces face clients; in between it is what it was. */
 export function createDataplaneReader(

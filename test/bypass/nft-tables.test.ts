@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseNftTables, UnreadableNftError } from '../../agent/bypass/nft-tables.ts'
+import { addVerdicts, parseNftTables, UnreadableNftError } from '../../agent/bypass/nft-tables.ts'
 
 const head = '{"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}}'
 const answer = (...objects: readonly string[]) => `{"nftables": [${[head, ...objects].join(', ')}]}`
 
-test('base chains, flowtables and what rules do are put together by table', () => {
+test('base chains and flowtables are put together by table', () => {
   // The flowtable is in the form of libnftables-json(5): not every kernel has them.
   const text = [
     answer(
@@ -17,12 +17,6 @@ test('base chains, flowtables and what rules do are put together by table', () =
     answer(
       '{"flowtable": {"family": "inet", "name": "ft", "table": "foo", "handle": 3, "hook": "ingress", "prio": 0, "dev": "eth0"}}',
     ),
-    answer(
-      '{"table": {"family": "inet", "name": "foo", "handle": 2}}',
-      '{"chain": {"family": "inet", "table": "foo", "name": "in", "handle": 2, "type": "filter", "hook": "input", "prio": -10, "policy": "drop"}}',
-      '{"rule": {"family": "inet", "table": "foo", "chain": "in", "handle": 3, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@drop"}}, {"notrack": null}]}}',
-      '{"rule": {"family": "inet", "table": "foo", "chain": "in", "handle": 4, "expr": [{"vmap": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": {"set": [[80, {"drop": null}], [81, {"accept": null}]]}}}]}}',
-    ),
   ].join('\n\n')
   expect(parseNftTables(text)).toEqual([
     {
@@ -30,7 +24,7 @@ test('base chains, flowtables and what rules do are put together by table', () =
       name: 'foo',
       chains: [{ name: 'in', type: 'filter', hook: 'input', priority: -10, policy: 'drop' }],
       flowtables: ['ft'],
-      verdicts: new Set(['notrack', 'drop']),
+      verdicts: new Set(),
     },
     {
       family: 'netdev',
@@ -40,6 +34,42 @@ test('base chains, flowtables and what rules do are put together by table', () =
       verdicts: new Set(),
     },
   ])
+})
+
+const table = { family: 'inet', name: 'foo', chains: [], flowtables: [], verdicts: new Set([]) }
+
+test.each<[string, string, string[]]>([
+  ['nothing', '{"table": {"family": "inet", "name": "foo", "handle": 2}}', []],
+  [
+    'a set by a name',
+    '{"rule": {"expr": [{"match": {"op": "==", "right": "@drop"}}, {"accept": null}]}}',
+    [],
+  ],
+  ['a chain of a name', '{"rule": {"chain": "drop", "expr": [{"jump": {"target": "reject"}}]}}', []],
+  [
+    'a comment that looks like JSON',
+    `{"rule": {"comment": ${JSON.stringify('"drop": null')}, "expr": [{"accept": null}]}}`,
+    [],
+  ],
+  ['notrack', '{"rule": {"expr": [{"counter": null}, {"notrack": null}]}}', ['notrack']],
+  [
+    'a map in a rule',
+    '{"rule": {"expr": [{"vmap": {"data": {"set": [[80, {"drop": null}], [81, {"accept": null}]]}}}]}}',
+    ['drop'],
+  ],
+  ['a map of its own', '{"map": {"name": "ports", "type": "inet_service", "map": "verdict"}}', ['drop']],
+  [
+    'reject and queue with and without more',
+    '{"rule": {"expr": [{"reject": {"type": "tcp reset"}}, {"queue": null}]}}',
+    ['reject', 'queue'],
+  ],
+  ['fwd', '{"rule": {"expr": [{"fwd": {"dev": "lo"}}]}}', ['fwd']],
+])('what rules do, with %s', (_, object, expected) => {
+  expect(addVerdicts([table], answer(object))).toEqual([{ ...table, verdicts: new Set(expected) }])
+})
+
+test('fewer answers than questions are not taken for tables without rules', () => {
+  expect(() => addVerdicts([table, table], answer())).toThrow(UnreadableNftError)
 })
 
 test('property: what is no such JSON is never taken for "no tables"', () => {

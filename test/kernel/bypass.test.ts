@@ -64,7 +64,10 @@ describe.each(backends)('beside the rules of iptables-%s', (backend) => {
     ['before them, by its policy', 'type filter hook input priority -10; policy drop; tcp dport 22 accept;'],
     ['after them, by its policy', 'type filter hook input priority 10; policy drop; tcp dport 22 accept;'],
     ['by a rule', 'type filter hook prerouting priority -150; policy accept; tcp dport 8080 drop;'],
-    ['by a map', 'type filter hook input priority 5; policy accept; tcp dport vmap { 8080: drop };'],
+    [
+      'by a map of the rule',
+      'type filter hook input priority 5; policy accept; tcp dport vmap { 8080: drop };',
+    ],
   ])('an nft chain that drops %s denies what they accept, and is reported', async (_, chain) => {
     await theirs(`chain in { ${chain} }`)
     expect(await dial(8080)).toBe('silence')
@@ -73,6 +76,16 @@ describe.each(backends)('beside the rules of iptables-%s', (backend) => {
         /^nft table inet theirs (drops what it does not accept|can deny what rules here accept)/,
       ),
     ])
+  })
+
+  test("a chain that stands in iptables' own table under another name is reported", async () => {
+    await nft('table ip filter { chain theirs { type filter hook input priority 1; policy drop; }; }')
+    expect(await dial(8080)).toBe('silence')
+    expect(await findingsOf(sandbox.node)).toEqual([
+      expect.stringMatching(/^nft table ip filter drops what it does not accept itself \(theirs at input/),
+    ])
+    await nft('delete chain ip filter theirs')
+    expect(await findingsOf(sandbox.node)).toEqual([])
   })
 
   test('an nft chain that keeps packets from conntrack lets them past, and is reported', async () => {
