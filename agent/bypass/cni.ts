@@ -2,12 +2,12 @@ import type { Dataplane, Program } from './dataplane.ts'
 import type { Finding } from './finding.ts'
 
 /**
- * Cilium attaches bpf_host to the interfaces of the node (`cil_from_netdev`, before 1.12 `from-netdev`), and with
+ * Cilium attaches bpf_host to the interfaces of the node (`cil_from_netdev`, earlier `from-netdev`), and with
  * acceleration bpf_xdp (`cil_xdp_entry`). Without them nothing happens before netfilter, whatever its settings say.
  */
 const ofCilium = /^(cil_|from-netdev|from_netdev|bpf_host|bpf_xdp)/
 
-/** Felix attaches `cali_tc_preamble` (before 3.26 `calico_from_host_ep`), and `cali_xdp_preamble`. */
+/** Felix attaches `cali_tc_preamble` (earlier `calico_from_host_ep`), and `cali_xdp_preamble`. */
 const ofCalico = /^(cali_|calico_|xdp_cali)/
 
 /** Whether a program belongs to a dataplane that is judged as a whole. */

@@ -38,7 +38,7 @@ function readOptions(options: Options): CiliumSettings {
   const mode = options.get('kube-proxy-replacement')
   if (mode === undefined) return {}
   const full = mode === 'true' || mode === 'strict'
-  // "partial" and "probe" of versions before 1.14 leave it to other options, and to the kernel.
+  // "partial" and "probe" of earlier versions leave it to other options, and to the kernel.
   const open = mode === 'partial' || mode === 'probe'
   const masquerades = isOn('enable-ipv4-masquerade', true) || isOn('enable-ipv6-masquerade', true)
   const mayRoute = !masquerades || isOn('enable-bpf-masquerade')
