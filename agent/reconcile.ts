@@ -1,3 +1,4 @@
+import type { Dataplane } from './bypass/dataplane.ts'
 import type { Override } from './confirm/break-glass.ts'
 import type { InForce, Trials } from './confirm/trials.ts'
 import { isExpected, messageOf } from './errors.ts'
@@ -48,6 +49,8 @@ export type Effects = {
   readFacts(thorough: boolean): Promise<NodeFacts>
   /** What the sets of the cluster hold; the same object for as long as nothing changed. */
   clusterFacts(): ClusterFacts
+  /** What stands beside netfilter on the way of packets; asked for with passes that are thorough. */
+  readDataplane(external: readonly string[]): Promise<Dataplane>
   readFamilies(): Promise<readonly Family[]>
   detectBackend(current: Backend | undefined): Promise<Backend>
   readonly tables: Tables
@@ -116,6 +119,7 @@ export async function reconcile(
   const families = await keepFamilies(memory, decision.wanted, how, effects)
   const otherRules = thorough ? await clearOther(families, otherBackend(backend), effects) : memory.otherRules
 
+  const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
   if (overridden.override === undefined) await effects.trials.settle(inForce(families))
 
   const outcomes = Object.values(families)
@@ -129,6 +133,7 @@ export async function reconcile(
     backend,
     families,
     otherRules,
+    dataplane,
     drift: recordDrift(memory.drift, families, {
       at: now.toISOString(),
       by: triggers.find(({ by }) => by)?.by,
@@ -202,6 +207,16 @@ type How = {
   readonly now: number
 }
 
+/** What may take packets past the rules, where there are any. */
+async function lookBeside(
+  { wanted }: Decision,
+  facts: NodeFacts | undefined,
+  effects: Effects,
+): Promise<Dataplane | undefined> {
+  if (wanted.kind !== 'policy') return undefined
+  return effects.readDataplane([...new Set([...(facts?.external ?? []), ...wanted.policy.external])])
+}
+
 /** IPv4 and IPv6 side by side; neither waits for, or fails with, the other. */
 async function keepFamilies(
   memory: Memory,
@@ -248,7 +263,7 @@ async function clearOther(
     const cleared = await clearBackend(tables, backend)
     const foreign = cleared.filter(({ foreignRules }) => foreignRules > 0)
     return foreign.map(({ family, foreignRules }) => {
-      return `iptables-${backend} holds ${foreignRules} rules for ${family} too, and both backends apply`
+      return `iptables-${backend} holds ${foreignRules} rules for ${family} too, and both backends apply: what one of them drops stays dropped, and neither can let through what the other denies; move them to iptables-${otherBackend(backend)}, or flush them if nobody uses them`
     })
   } catch (error) {
     if (!isExpected(error)) throw error

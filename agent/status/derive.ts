@@ -1,3 +1,6 @@
+import type { Dataplane } from '../bypass/dataplane.ts'
+import { findBypasses } from '../bypass/find-bypasses.ts'
+import { describeFinding } from '../bypass/finding.ts'
 import type { Override } from '../confirm/break-glass.ts'
 import type { Progress } from '../confirm/trials.ts'
 import type { Backend } from '../netfilter/backend.ts'
@@ -25,6 +28,8 @@ export type Knowledge = {
   /** What is worth knowing of the backend that is not in use, as of the last time somebody looked. */
   readonly otherRules: readonly string[]
   readonly drift: DriftStatus
+  /** What stands beside netfilter on the way of packets. */
+  readonly dataplane?: Dataplane | undefined
   /** Where new rulesets stand, if they are not simply in force. */
   readonly progress?: Progress | undefined
   /** Who has overridden the rulesets, and what is odd about it. */
@@ -75,7 +80,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
       ...(knowledge.cut === undefined ? {} : { connections: knowledge.cut }),
       problems: errors.slice(0, mostListed),
       warnings: warnings(knowledge),
-      notEnforceable: notEnforceable(families),
+      notEnforceable: notEnforceable(knowledge),
     },
   }
 }
@@ -207,7 +212,7 @@ function familyStatus({ seen, error }: FamilyOutcome): FamilyStatus {
 }
 
 function warnings(knowledge: Knowledge): string[] {
-  const { decision, families, facts, otherRules, overridden, keptProblems = [] } = knowledge
+  const { decision, families, facts, otherRules, overridden, keptProblems = [], dataplane } = knowledge
   const ofInput = (decision?.problems ?? [])
     .filter(({ severity }) => severity === 'warning')
     .map(formatProblem)
@@ -219,15 +224,16 @@ function warnings(knowledge: Knowledge): string[] {
         `${family}: the policy of ${base} is DROP, so what a rule accepts is dropped unless somebody else accepts it`,
     ),
   ])
-  const ofHost = [...(overridden?.problems ?? []), ...keptProblems]
+  const ofHost = [...(overridden?.problems ?? []), ...keptProblems, ...(dataplane?.unread ?? [])]
   return [...ofHost, ...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
     0,
     mostListed * 2,
   )
 }
 
-function notEnforceable(families: Knowledge['families']): string[] {
-  return Object.entries(families).flatMap(([family, { seen }]) => {
+function notEnforceable({ families, dataplane }: Knowledge): string[] {
+  const beside = dataplane === undefined ? [] : findBypasses(dataplane).map(describeFinding)
+  const before = Object.entries(families).flatMap(([family, { seen }]) => {
     return Object.entries(seen?.positions ?? {}).flatMap(([base, { precededBy }]) => {
       if (precededBy === undefined) return []
       const { rule } = precededBy
@@ -236,6 +242,7 @@ function notEnforceable(families: Knowledge['families']): string[] {
       ]
     })
   })
+  return [...before, ...beside].slice(0, mostListed * 2)
 }
 
 /** Base chains that lead to ours and drop what nobody decides. */
