@@ -1,15 +1,5 @@
 import * as z from 'zod'
-import type { Generation, Quarantined, Trial } from '../confirm/generation.ts'
-
-/** What changes with every trial. It is one file, so that a trial ends and its rulesets are quarantined at once. */
-export type Journal = {
-  readonly trial: Trial | undefined
-  /** Oldest first. */
-  readonly quarantined: readonly Quarantined[]
-}
-
-/** The most that are kept, the newest of them. */
-export const quarantinedKept = 20
+import type { Generation, Journal } from '../confirm/generation.ts'
 
 /**
  * A generation as bytes: a line of JSON, and then the files one after another as they are, so that they need not be
@@ -41,13 +31,12 @@ export function decodeGeneration(content: Buffer): Generation | { readonly probl
     : { problem: `found ${content.byteLength - end - 1} bytes of files, expected ${at - end - 1}` }
 }
 
-export function encodeJournal({ trial, quarantined }: Journal): readonly Uint8Array[] {
-  return [Buffer.from(`${JSON.stringify({ trial, quarantined: quarantined.slice(-quarantinedKept) })}\n`)]
+export function encodeJournal(journal: Journal): readonly Uint8Array[] {
+  return [Buffer.from(`${JSON.stringify(journal)}\n`)]
 }
 
 export function decodeJournal(content: Buffer): Journal | { readonly problem: string } {
-  const journal = decode(journalLine, content)
-  return 'problem' in journal ? journal : { trial: journal.trial, quarantined: journal.quarantined }
+  return decode(journalLine, content)
 }
 
 const generationLine = z.object({
@@ -67,7 +56,16 @@ const journalLine = z.object({
   trial: z
     .object({ hash: z.string(), passedBefore: z.array(z.string()), startedAt: z.string() })
     .exactOptional(),
-  quarantined: z.array(z.object({ hash: z.string(), probe: z.string(), reason: z.string(), at: z.string() })),
+  quarantined: z.array(
+    z.object({
+      hash: z.string(),
+      text: z.string(),
+      probe: z.string(),
+      reason: z.string(),
+      at: z.string(),
+    }),
+  ),
+  mode: z.string().exactOptional(),
 })
 
 function decode<Shape extends z.ZodType>(

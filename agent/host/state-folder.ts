@@ -1,10 +1,10 @@
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Generation } from '../confirm/generation.ts'
+import type { Journal } from '../confirm/generation.ts'
+import type { Store, Stored } from '../confirm/keeping.ts'
 import { codeOf, isExpected, messageOf, OutsideError } from '../errors.ts'
 import { readSealed, removeTemporaries, writeSealed } from './sealed-file.ts'
 import { decodeGeneration, decodeJournal, encodeGeneration, encodeJournal } from './state-content.ts'
-import type { Journal } from './state-content.ts'
 
 /** Where it is unless the user says otherwise. */
 export const defaultStateFolder = '/var/lib/node-firewall'
@@ -14,27 +14,12 @@ export class StateFolderError extends OutsideError {
   override readonly name = 'StateFolderError'
 }
 
-export type StateFound = Journal & {
-  readonly lastGood: Generation | undefined
-  /** What was ignored, a sentence each: the file, what was found and what was expected. */
-  readonly problems: readonly string[]
-}
-
-/** What the agent keeps on the host. Calls are carried out one at a time, in the order they came. */
-export type StateFolder = {
-  /** Never rejects for what can be in the folder: what cannot be used is ignored, and told of in `problems`. */
-  read(): Promise<StateFound>
-  /** Rejects with a StateFolderError; the one that was saved before is then whole. The same goes for the journal. */
-  saveLastGood(generation: Generation): Promise<void>
-  /**
-   * A change is confirmed by saving it as the last good one and then a journal without its trial: if the process ends
-   * between the two, `read` sees that the trial was over.
-   */
-  saveJournal(journal: Journal): Promise<void>
-}
-
-/** Opens the folder, which need not exist: saving makes it. */
-export function openStateFolder(folder: string): StateFolder {
+/**
+ * What the agent keeps on the host, in a folder that saving makes if need be. Calls are carried out one at a time, in
+ * the order they came. Reading never rejects for what can be in the folder; saving rejects with a StateFolderError, and
+ * what was saved before is then whole.
+ */
+export function openStateFolder(folder: string): Store {
   const inTurn = createQueue()
   const save = async (name: Name, chunks: readonly Uint8Array[]) => {
     const file = join(folder, name)
@@ -78,7 +63,7 @@ export async function removeStateFolder(
 const names = ['last-good', 'journal'] as const
 type Name = (typeof names)[number]
 
-async function readAll(folder: string): Promise<StateFound> {
+async function readAll(folder: string): Promise<Stored> {
   await removeTemporaries(folder, names).catch(ignoreSystemError)
   const problems: string[] = []
   const readOne = async <T extends object>(name: Name, decode: (content: Buffer) => T | Problem) => {
@@ -90,21 +75,17 @@ async function readAll(folder: string): Promise<StateFound> {
     return undefined
   }
   const lastGood = await readOne('last-good', decodeGeneration)
-  const { trial, quarantined } = (await readOne('journal', decodeJournal)) ?? noJournal
-  return { lastGood, trial: isConfirmed(trial, lastGood) ? undefined : trial, quarantined, problems }
+  const journal = (await readOne('journal', decodeJournal)) ?? { quarantined: [] }
+  const kept = { ...(lastGood === undefined ? {} : { lastGood }), problems }
+  // A change is confirmed first and then crossed off: the process may have ended between the two.
+  const isOver = journal.trial !== undefined && journal.trial.hash === lastGood?.hash
+  return { ...(isOver ? withoutTrial(journal) : journal), ...kept }
 }
 
 type Problem = { readonly problem: string }
 
-const noJournal: Journal = { trial: undefined, quarantined: [] }
-
-/** The same rulesets may be tried again later, after having been switched off: that trial is newer. */
-function isConfirmed(trial: Journal['trial'], lastGood: Generation | undefined): boolean {
-  return (
-    trial !== undefined &&
-    trial.hash === lastGood?.hash &&
-    Date.parse(trial.startedAt) <= Date.parse(lastGood.confirmedAt)
-  )
+function withoutTrial({ trial: _, ...rest }: Journal): Journal {
+  return rest
 }
 
 /** In a container the folder is a mount of its own, which only its host can remove. */

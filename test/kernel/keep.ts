@@ -1,3 +1,4 @@
+import { noTrials } from '../../agent/confirm/trials.ts'
 import { readNodeFacts } from '../../agent/host/network.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
 import { createIpsets } from '../../agent/netfilter/ipsets.ts'
@@ -42,6 +43,8 @@ export async function createKeeper(host: Host, backend: Backend): Promise<Keep> 
       readFamilies: async () => families,
       detectBackend: async () => backend,
       dryRun: false,
+      trials: noTrials,
+      override: () => ({ problems: [] }),
       now: () => new Date(),
     })
     memory = result.memory

@@ -27,6 +27,8 @@ export type AgentSetting = {
   readonly rules: string
   readonly args?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** What outlives the agent; without it each has a folder of its own. */
+  readonly stateDir?: string
   /** File that says where the API server is; without it the agent stands alone. */
   readonly kubeconfig?: string
 }
@@ -39,7 +41,13 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
   const statusFile = join(folder, 'status.json')
   const fixed = ['--node', 'test-node', '--health-address', 'off', '--log-level', 'debug']
   const cluster = kubeconfig === undefined ? ['--standalone'] : []
-  const own = ['--rules', rules, '--target-pid', String(host.pid), '--status-file', statusFile]
+  const state = [
+    '--state-dir',
+    setting.stateDir ?? join(folder, 'state'),
+    '--lock-file',
+    join(folder, 'lock'),
+  ]
+  const own = ['--rules', rules, '--target-pid', String(host.pid), '--status-file', statusFile, ...state]
   const child = spawn(process.execPath, [main, 'agent', ...fixed, ...cluster, ...own, ...args], {
     env: { ...process.env, KUBECONFIG: kubeconfig, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -8,6 +8,8 @@ export type Fault =
   | { readonly body: 'half'; readonly verb?: string }
   /** 200, and a page that somebody in between has made. */
   | { readonly body: 'html'; readonly verb?: string }
+  /** The request is carried out, and the connection ends before the answer. */
+  | { readonly body: 'none'; readonly verb?: string }
 
 export type FaultQueue = {
   /** The next requests get this answer, those of one verb if it names one. */
