@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import type { Generation } from '../../agent/confirm/generation.ts'
+import type { Generation, Journal } from '../../agent/confirm/generation.ts'
 import { messageOf } from '../../agent/errors.ts'
-import type { Journal } from '../../agent/host/state-content.ts'
 import { openStateFolder } from '../../agent/host/state-folder.ts'
 
 /** A generation that its number says all of. */
@@ -23,7 +22,7 @@ export function journal(number: number): Journal {
   const at = new Date(number * 1000).toISOString()
   return {
     trial: { hash: `trial ${number}`, passedBefore: ['lease'], startedAt: at },
-    quarantined: [{ hash: `quarantined ${number}`, probe: 'lease', reason: 'not renewed', at }],
+    quarantined: [{ hash: `quarantined ${number}`, text: 'abc', probe: 'lease', reason: 'not renewed', at }],
   }
 }
 
