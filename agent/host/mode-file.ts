@@ -34,7 +34,7 @@ export async function readModeFile(file: string): Promise<ModeFile | undefined> 
 
 /**
  * Calls back when the file appears, changes or goes, however it is written: in place or by a rename, in a folder that
- * exists or not yet.
+ * exists or not yet. Calls back once when the watch stands, since until then a change may have been missed.
  *
  * @returns a function that ends the watch
  */
@@ -48,6 +48,7 @@ export function watchModeFile(
       if (watched.has(path)) onChange()
     },
     onError,
+    onReady: onChange,
   })
 }
 

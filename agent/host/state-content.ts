@@ -31,8 +31,9 @@ export function decodeGeneration(content: Buffer): Generation | { readonly probl
     : { problem: `found ${content.byteLength - end - 1} bytes of files, expected ${at - end - 1}` }
 }
 
-export function encodeJournal(journal: Journal): readonly Uint8Array[] {
-  return [Buffer.from(`${JSON.stringify(journal)}\n`)]
+/** Only what a journal is made of: a value of this type may carry more, such as all that was read with it. */
+export function encodeJournal({ trial, quarantined, mode }: Journal): readonly Uint8Array[] {
+  return [Buffer.from(`${JSON.stringify({ trial, quarantined, mode })}\n`)]
 }
 
 export function decodeJournal(content: Buffer): Journal | { readonly problem: string } {

@@ -84,7 +84,8 @@ async function readAll(folder: string): Promise<Stored> {
 
 type Problem = { readonly problem: string }
 
-function withoutTrial({ trial: _, ...rest }: Journal): Journal {
+function withoutTrial(journal: Journal): Journal {
+  const { trial: _trial, ...rest } = journal
   return rest
 }
 
