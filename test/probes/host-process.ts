@@ -22,11 +22,16 @@ import type { Answer, Held, Order } from './order.ts'
 const prober = createProber(realClock)
 const clients = new Map<number, number[]>()
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const answer = await obey(JSON.parse(line) as Order).catch((error: unknown) => ({ error: String(error) }))
-  process.stdout.write(`${JSON.stringify(answer)}\n`)
+let last = Promise.resolve()
+const lines = createInterface({ input: process.stdin })
+lines.on('line', (line) => void (last = last.then(async () => answer(line))))
+// Whatever is still open, or waits: nothing outlives the process that made the sandbox.
+lines.on('close', () => process.exit(0)) // eslint-disable-line unicorn/no-process-exit -- see above
+
+async function answer(line: string): Promise<void> {
+  const result = await obey(JSON.parse(line) as Order).catch((error: unknown) => ({ error: String(error) }))
+  process.stdout.write(`${JSON.stringify(result)}\n`)
 }
-process.exit(0) // eslint-disable-line unicorn/no-process-exit -- servers are still open
 
 async function obey(order: Order): Promise<Answer> {
   switch (order.kind) {
