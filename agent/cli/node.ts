@@ -9,6 +9,7 @@ import { detectBackend } from '../netfilter/backend.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import { parseProtocols } from '../netfilter/protocol-names.ts'
 import { createIpsets } from '../netfilter/ipsets.ts'
+import { markMade } from '../netfilter/made.ts'
 import { createTables } from '../netfilter/tables.ts'
 import type { LegacyTables, Tables } from '../netfilter/tables.ts'
 import type { Effects } from '../reconcile.ts'
@@ -37,7 +38,8 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
     },
   })
   const legacyTables = createLegacyTables(targetPid)
-  const tables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
+  const plain: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
+  const tables = markMade(plain, exec)
   return {
     exec,
     legacyTables,

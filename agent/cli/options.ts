@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { InvalidArgumentError, Option } from 'commander'
 import { validate as isCron } from 'node-cron'
+import { defaultUnitFolder } from '../host/boot-unit.ts'
+import { defaultStateFolder } from '../host/host-files.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { messageOf } from '../errors.ts'
 import { parseCidr } from '../ruleset/address.ts'
@@ -71,6 +73,18 @@ export function standaloneOption(): Option {
 
 export function statusFileOption(): Option {
   return option('--status-file <file>', 'STATUS_FILE', 'write the status to this file too')
+}
+
+export function stateDirOption(): Option {
+  return option('--state-dir <dir>', 'STATE_DIR', 'folder of what has to outlive the agent').default(
+    defaultStateFolder,
+  )
+}
+
+export function unitDirOption(): Option {
+  return option('--unit-dir <dir>', 'UNIT_DIR', 'folder of the systemd units of the host').default(
+    defaultUnitFolder,
+  )
 }
 
 export function backendOption(): Option {

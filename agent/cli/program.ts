@@ -2,21 +2,26 @@ import { hostname } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { findAccess } from '../cluster/access.ts'
+import { createClient } from '../cluster/api-client.ts'
+import type { ApiClient } from '../cluster/api-client.ts'
 import { watchClusterFacts } from '../cluster/cluster-facts.ts'
 import { connectOwnNode } from '../cluster/own-node.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
+import { removeStartupTaint } from '../cluster/startup-taint.ts'
 import { isExpected } from '../errors.ts'
 import type { Cidr } from '../ruleset/address.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from './agent.ts'
 import type { AgentOptions, ProcessSignals } from './agent.ts'
 import { clean } from './clean.ts'
+import type { CleanNode } from './clean.ts'
 import type { ExplainOptions } from './explain.ts'
 import type { ImportFlags } from './import.ts'
 import { lint } from './lint.ts'
 import * as options from './options.ts'
 import { render } from './render.ts'
 import type { RenderOptions } from './render.ts'
+import { uninstallWait } from './uninstall-wait.ts'
 import { UsageError } from './usage-error.ts'
 import { verify } from './verify.ts'
 import type { VerifyOptions } from './verify.ts'
@@ -163,12 +168,20 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.targetPidOption())
     .addOption(options.nodeOption())
     .addOption(options.statusFileOption())
-    .action(
-      async ({ targetPid, statusFile, node }: NodeFlags & { targetPid: number; statusFile?: string }) => {
-        const patch = node === undefined ? undefined : connect(node).patchAnnotations
-        finish(await clean({ targetPid, statusFile, patch }))
-      },
-    )
+    .addOption(options.stateDirOption())
+    .addOption(options.unitDirOption())
+    .action(async ({ node, ...flags }: CleanFlags) => {
+      finish(await clean({ ...flags, node: node === undefined ? undefined : cleanNode(node, signals.stop) }))
+    })
+
+  program
+    .command('uninstall-wait', { hidden: true })
+    .description('wait until every node is clean, then let the namespace go, and all that is named with it')
+    .addOption(options.namespaceOption())
+    .option('--with <path>', 'an object outside of the namespace that goes with it', collect, [])
+    .action(async (flags: { namespace: string; with: readonly string[] }) => {
+      finish(await uninstallWait({ ...flags, client: clientFor(), signal: signals.stop }))
+    })
 
   program
     .command('version')
@@ -217,6 +230,25 @@ function nodeOf({ node, standalone }: NodeFlags): AgentOptions['node'] {
   throw new UsageError(
     'give --node NAME, the name of the Node that this is, or --standalone for a host in no cluster',
   )
+}
+
+type CleanFlags = NodeFlags & {
+  readonly targetPid: number
+  readonly statusFile?: string
+  readonly stateDir: string
+  readonly unitDir: string
+}
+
+function cleanNode(name: string, signal: AbortSignal): CleanNode {
+  return {
+    patchAnnotations: connect(name).patchAnnotations,
+    removeTaint: async () => removeStartupTaint(name, clientFor(), signal),
+  }
+}
+
+function clientFor(): ApiClient {
+  const times = { timeoutMs: 10_000, silenceMs: 150_000 }
+  return createClient({ getAccess: findAccess(process.env), userAgent: 'node-firewall', ...times })
 }
 
 function connect(nodeName: string): OwnNode {
