@@ -15,8 +15,8 @@ import type { Store, Stored } from './api-server/store.ts'
 /**
  * A small API server over TLS on loopback, which behaves as a real one does in what the agent relies on.
  *
- * It keeps Nodes, ConfigMaps, EndpointSlices, Leases and Events. It does not know: managedFields, apply and
- * JSON patches, PUT, defaults and validation of anything but annotations, list directives of strategic
+ * It keeps Nodes, ConfigMaps, EndpointSlices, Leases and Events. It does not know: managedFields, apply
+ * patches, PUT, defaults and validation of anything but annotations, list directives of strategic
  * merge patches, lists of an older version.
  */
 export type ApiServer = {

@@ -21,7 +21,7 @@ import { createShims } from './shims.ts'
 
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
 const many = Array.from({ length: 300 }, (_, index) => [
-  `192.0.2.${index % 250}`,
+  `192.0.${index % 3}.${(index % 120) * 2}`,
   `2001:db8::${index}`,
 ]).flat()
 const everything = rulesetOf({

@@ -1,3 +1,5 @@
+import { UNINSTALL_RESOURCES } from './uninstall-resources.ts'
+
 /** A kind of object that the server keeps. */
 export type Resource = {
   readonly group: string
@@ -105,6 +107,7 @@ export const ENDPOINT_SLICES: Resource = {
 
 const RESOURCES: readonly Resource[] = [
   NODES,
+  ...UNINSTALL_RESOURCES,
   { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} },
   ENDPOINT_SLICES,
   { ...CORE, group: 'coordination.k8s.io', plural: 'leases', kind: 'Lease', zero: { spec: {} } },
