@@ -43,7 +43,7 @@ export async function clean(options: CleanOptions): Promise<number> {
 }
 
 async function cleanKernel(targetPid: number): Promise<void> {
-  const { tables, ipsets, exec } = await openNetwork(targetPid, 'auto')
+  const { plainTables: tables, ipsets, exec } = await openNetwork(targetPid, 'auto')
   for (const backend of backends) {
     for (const { family, removed } of await clearBackend(tables, backend)) {
       const before = removed ? 'removed' : 'there was nothing'

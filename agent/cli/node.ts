@@ -9,8 +9,8 @@ import { detectBackend } from '../netfilter/backend.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import { parseProtocols } from '../netfilter/protocol-names.ts'
 import { createIpsets } from '../netfilter/ipsets.ts'
-import { markMade } from '../netfilter/made.ts'
 import { createTables } from '../netfilter/tables.ts'
+import { tidyTables } from '../netfilter/tidy-tables.ts'
 import type { LegacyTables, Tables } from '../netfilter/tables.ts'
 import type { Effects } from '../reconcile.ts'
 
@@ -21,6 +21,8 @@ export type NodeNetwork = Pick<
 > & {
   readonly exec: Exec
   readonly legacyTables: LegacyTables
+  /** The same tables without care for what iptables-nft makes and leaves. */
+  readonly plainTables: Tables
   /** Whether a process was started from here lately: what it changed is no change from outside. */
   readonly isOwnProcess: (pid: number) => boolean
 }
@@ -38,12 +40,12 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
     },
   })
   const legacyTables = createLegacyTables(targetPid)
-  const plain: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
-  const tables = markMade(plain, exec)
+  const plainTables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
   return {
     exec,
     legacyTables,
-    tables,
+    tables: tidyTables(plainTables, exec),
+    plainTables,
     ipsets: createIpsets(exec),
     isOwnProcess: (pid) => started.includes(pid),
     readFacts: createFactsReader(exec, targetPid),

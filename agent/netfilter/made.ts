@@ -4,7 +4,6 @@ import type { Family } from '../ruleset/address.ts'
 import { baseChains } from './chain.ts'
 import type { BaseChain } from './chain.ts'
 import type { SavedTable } from './saved-table.ts'
-import type { Tables } from './tables.ts'
 
 /**
  * iptables-nft makes the filter table and its base chains when the first rule needs them. What was not there before is
@@ -25,38 +24,25 @@ export function readMade(table: SavedTable): readonly Made[] {
   return makeables.filter((made) => table.has(markOf(made)))
 }
 
-/** Tables that leave marks for what their commits make. */
-export function markMade(tables: Tables, exec: Exec): Tables {
-  return {
-    read: async (backend, family) => tables.read(backend, family),
-    async restore(backend, family, text) {
-      const bases = backend === 'nft' ? basesOf(text) : []
-      if (bases.length === 0) return tables.restore(backend, family, text)
-      try {
-        const present = await readPresent(exec, family)
-        const making = [...bases, 'table' as const].filter((made) => !present.has(made))
-        return await tables.restore(backend, family, addMarks(text, making))
-      } catch (error) {
-        if (!(error instanceof UnknownError)) throw error
-        return [...(await tables.restore(backend, family, text)), error.message]
-      }
-    },
-  }
+/** nft(8) is missing or failed: what was made for our rules is unknown, neither all nor nothing. */
+export class UnknownBasesError extends OutsideError {
+  override readonly name = 'UnknownBasesError'
 }
 
-class UnknownError extends OutsideError {
-  override readonly name = 'UnknownError'
-}
-
-/** Which of them the family has now. `iptables-nft-save` cannot tell: it prints base chains that are not there. */
+/**
+ * Which of them the family has now. `iptables-nft-save` cannot tell: it prints base chains that are not there.
+ *
+ * @throws {UnknownBasesError} when nft(8) cannot be asked
+ */
 export async function readPresent(exec: Exec, family: Family): Promise<ReadonlySet<Made>> {
   const { stdout } = await exec('nft', ['list', 'chains', nftFamily(family)]).catch((cause: unknown) => {
     const why = `asking nft which base chains are there, so that clean may remove what is new: ${messageOf(cause)}`
-    throw new UnknownError(why, { cause })
+    throw new UnknownBasesError(why, { cause })
   })
   return parsePresent(stdout, family)
 }
 
+/** Reads what `nft list chains ip` prints. */
 export function parsePresent(text: string, family: Family): ReadonlySet<Made> {
   const [, body] =
     new RegExp(`^table ${nftFamily(family)} filter \\{\\n((?:\\t.*\\n)*)\\}`, 'm').exec(text) ?? []
@@ -65,14 +51,15 @@ export function parsePresent(text: string, family: Family): ReadonlySet<Made> {
 }
 
 /** Base chains that a commit puts rules into. */
-function basesOf(text: string): readonly BaseChain[] {
+export function basesOf(text: string): readonly BaseChain[] {
   return baseChains.filter((base) => new RegExp(`^(?:\\[\\d+:\\d+\\] )?-I ${base} `, 'm').test(text))
 }
 
+/** A commit that marks what it makes. */
 export function addMarks(text: string, making: readonly Made[]): string {
   return text.replace('*filter\n', `*filter\n${making.map((made) => `:${markOf(made)} - [0:0]\n`).join('')}`)
 }
 
-export function nftFamily(family: Family): 'ip' | 'ip6' {
+function nftFamily(family: Family): 'ip' | 'ip6' {
   return family === 'ipv4' ? 'ip' : 'ip6'
 }
