@@ -16,6 +16,7 @@ import type { CutStatus } from '../status/status.ts'
 import { createLog } from '../telemetry/log.ts'
 import { aborted } from './aborted.ts'
 import { createAlarm } from './alarm.ts'
+import { createConfirmed } from './confirmed.ts'
 import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { openNetwork } from './node.ts'
@@ -40,10 +41,12 @@ export type AgentOptions = {
   readonly statusFile: string | undefined
   /** Folder on the host for what outlives the agent; absent: nothing does. */
   readonly stateDir: string | undefined
-  /** File on the host that lets one agent act at a time. */
-  readonly lockFile: string
+  /** File on the host that lets one agent act at a time; absent: nothing does. */
+  readonly lockFile: string | undefined
   /** The pod this agent runs in, if it is one. */
   readonly pod: string | undefined
+  /** Folder of the host's systemd units, where one restores the rules at its start; absent: none does. */
+  readonly bootUnitDir: string | undefined
   /** How long a change may take to be confirmed, in ms. */
   readonly confirmDeadlineMs: number
   readonly healthAddress: { readonly host: string; readonly port: number } | undefined
@@ -63,6 +66,8 @@ export type ClusterSide = {
   /** What makes this node part of the cluster; made anew for each change of rules. */
   readonly probes: () => readonly Probe[]
   readonly findDns: FindClusterDns
+  /** Takes the taint with which nodes join; absent: they join without one. */
+  readonly removeTaint: ((signal: AbortSignal) => Promise<boolean>) | undefined
   readonly openEvents: (onError: EventsOptions['onError']) => Events
 }
 
@@ -129,6 +134,12 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
       ask('cut')
     },
   })
+  const { stateDir, bootUnitDir: unitDir } = options
+  const confirmed = createConfirmed({
+    log,
+    boot: stateDir === undefined || unitDir === undefined || dryRun ? undefined : { stateDir, unitDir },
+    removeTaint: dryRun ? undefined : inCluster?.removeTaint?.bind(undefined, signals.stop),
+  })
   const expiry = createAlarm(() => ask('expiry'))
   const cluster = createClusterWatch(inCluster?.watch, {
     onChange: () => ask('cluster'),
@@ -163,6 +174,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
       // Also where the host has no watches left to give.
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
       reporter.report(status, memory, triggers)
+      confirmed.note(memory)
       cluster.startFor([...(memory.decision?.rulesets ?? []), ...(memory.candidate?.rulesets ?? [])])
       expiry.setTo(expiryOf(memory.decision?.wanted))
     },
@@ -170,7 +182,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   const schedule = createSchedule({ pass: loop.pass, timer: startTimer, random: Math.random })
   const end = async () => {
     trials.stop()
-    await Promise.all([reporter.flush(), cluster.stop()])
+    await Promise.all([reporter.flush(), cluster.stop(), confirmed.settled()])
     await turn.release()
     health?.close()
   }

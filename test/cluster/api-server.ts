@@ -18,8 +18,9 @@ import type { Store, Stored } from './api-server/store.ts'
 /**
  * A small API server over TLS on loopback, which behaves as a real one does in what the agent relies on.
  *
- * It keeps Nodes, Pods with their logs, ConfigMaps, Services, EndpointSlices, Leases and Events. It does not know: managedFields, apply and
- * JSON patches, PUT, defaults and validation of anything but annotations, list directives of strategic
+ * It keeps Nodes, Pods with their logs, ConfigMaps, Services, EndpointSlices, Leases and Events, and what an uninstall
+ * takes down. It does not know: managedFields, apply patches, PUT, defaults and validation of anything but annotations,
+ * list directives of strategic
  * merge patches, lists of an older version.
  */
 export type ApiServer = {

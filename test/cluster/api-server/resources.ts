@@ -1,3 +1,5 @@
+import { UNINSTALL_RESOURCES } from './uninstall-resources.ts'
+
 /** A kind of object that the server keeps. */
 export type Resource = {
   readonly group: string
@@ -134,6 +136,7 @@ export const EVENTS: Resource = {
 
 const RESOURCES: readonly Resource[] = [
   NODES,
+  ...UNINSTALL_RESOURCES,
   { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} },
   ENDPOINT_SLICES,
   LEASES,
