@@ -31,6 +31,8 @@ export type Ruleset = {
   /** Sets of the document; those of data files hold what the files say. */
   readonly sets: ReadonlyMap<string, readonly Cidr[]>
   readonly rules: readonly Rule[]
+  /** How a change crosses the fleet; absent: all nodes at once. */
+  readonly rollout?: Rollout
   /** Where the name and the defaults stand, for problems between rulesets. */
   readonly positions: {
     readonly name: Position
@@ -39,6 +41,17 @@ export type Ruleset = {
     readonly rules: readonly Position[]
   }
 }
+
+/** First so many canaries, then stages of one size, with a pause between two of them. */
+export type Rollout = {
+  readonly canaries: number
+  /** `then` in the document. */
+  readonly stage: Portion
+  readonly pauseMs: number
+}
+
+/** A number of nodes, or a share of all of them. */
+export type Portion = { readonly unit: 'nodes' | 'percent'; readonly amount: number }
 
 export type Rule = {
   readonly name: string

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { reservedSetNames } from './built-in-sets.ts'
 import { action, address, interfaceList, isSetName } from './fields.ts'
+import { rolloutSchema } from './rollout-schema.ts'
 import { ruleSchema } from './rule-schema.ts'
 
 /*
@@ -121,6 +122,7 @@ export const rulesetSchema = z
               { error: 'a map with ingress, egress, podIngress, podEgress' },
             )
             .optional(),
+          rollout: rolloutSchema.optional(),
           sets: setsSchema.optional(),
           rules: z.array(ruleSchema, { error: 'a list of rules' }).optional(),
         },
