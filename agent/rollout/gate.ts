@@ -59,7 +59,11 @@ export type GateOptions = {
 export type RolloutGate = {
   /** Says what is known now, and begins to find out more. A `go` stays one until another change is asked for. */
   readonly ask: (change: AskedChange) => Turn
-  /** Tells the others how it ended on this node. For rulesets with a `rollout`. */
+  /**
+   * Tells the others how a change ended on this node: the one in force, confirmed, or the one that is quarantined. To
+   * be called in each pass, since an agent may end before it was written; the same again costs nothing. For rulesets
+   * with a `rollout`.
+   */
   readonly settled: (hash: string, outcome: 'confirmed' | 'rolled-back') => void
   readonly stop: () => Promise<void>
 }

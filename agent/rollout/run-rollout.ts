@@ -11,7 +11,15 @@ import { see, standingOf } from './peer.ts'
 import type { Peer, Seen } from './peer.ts'
 import { stageSize } from './plan.ts'
 import { formatProgress } from './progress.ts'
-import { claimMs, intervalMs, jitter, spacingMs, stoppedIntervalMs, voidClaimMs } from './timing.ts'
+import {
+  claimMs,
+  intervalMs,
+  jitter,
+  patientMs,
+  spacingMs,
+  stoppedIntervalMs,
+  voidClaimMs,
+} from './timing.ts'
 
 export type RunOptions = GateOptions & { readonly say: (text: string) => Promise<void> }
 
@@ -54,9 +62,11 @@ function createRounds(rollout: Rollout, options: RunOptions, signal: AbortSignal
   let isIntroduced = false
 
   const go = () => tell(rollout, { kind: 'go' }, onChange)
+  let waitsFor: { readonly message: string; readonly since: number } | undefined
   const wait = (message: string, ms: number) => {
     tell(rollout, { kind: 'wait', message: `${message} (ruleset ${hash})` }, onChange)
-    return jitter(ms, clock.random())
+    if (waitsFor?.message !== message) waitsFor = { message, since: clock.now() }
+    return jitter(patientMs(ms, clock.now() - waitsFor.since), clock.random())
   }
 
   const read = async (name: string, how: 'cached' | 'latest') => {
@@ -165,7 +175,8 @@ function createRounds(rollout: Rollout, options: RunOptions, signal: AbortSignal
       openSince = undefined
       return wait(next.message, intervalMs(next.reads))
     }
-    if (next.kind === 'open' && next.pause) {
+    // Whoever has nothing in force makes no pause: it protects rules that work, and here there are none.
+    if (next.kind === 'open' && next.pause && !rollout.settings.bare) {
       openSince ??= clock.now()
       const leftMs = openSince + rollout.settings.plan.pauseMs - clock.now()
       if (leftMs > 0) {

@@ -30,6 +30,11 @@ export function intervalMs(reads: number): number {
   return Math.max(shortestMs, reads * perReaderMs)
 }
 
+/** The longer nothing is new, the less often is looked: each 60 s after 20 minutes. */
+export function patientMs(ms: number, waitedMs: number): number {
+  return Math.max(ms, Math.min(60_000, waitedMs / 20))
+}
+
 /** What has stopped is not in a hurry. */
 export function stoppedIntervalMs(nodes: number): number {
   return Math.max(30_000, intervalMs(nodes))

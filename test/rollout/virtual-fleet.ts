@@ -26,6 +26,8 @@ export type VirtualFleet = {
   /** The power is gone: the node falls silent in the middle of whatever it does. */
   readonly turnOff: (name: string) => void
   readonly turnOn: (name: string) => void
+  /** The rulesets that were in force at first, with a rollout. */
+  readonly oldWith: (rollout: Rollout) => Edit
 }
 
 const old: Edit = editOf('old', undefined)
@@ -40,7 +42,7 @@ export function editOf(name: string, rollout: Rollout | undefined, effect: Edit[
 export async function startVirtualFleet(
   size: number,
   seed: number,
-  start: Edit | undefined = old,
+  start: Edit | null = old,
 ): Promise<VirtualFleet> {
   const random = createRandom(seed)
   const time = createVirtualTime()
@@ -49,9 +51,9 @@ export async function startVirtualFleet(
   const applied = new Map<string, Set<string>>()
   const world = { time, cluster, random, fleetOf: shareFleets(), applied }
   let current = start
-  const add = (name: string, start?: Edit) => {
+  const add = (name: string, start: Edit | null) => {
     cluster.add(name)
-    const node = createVirtualNode(name, {}, world, start)
+    const node = createVirtualNode(name, {}, world, start ?? undefined)
     nodes.set(name, node)
     node.startAgent()
     return node
@@ -74,14 +76,15 @@ export async function startVirtualFleet(
       }
     },
     join(name) {
-      const node = add(name)
-      if (current !== undefined) node.take(current)
+      const node = add(name, null)
+      if (current !== null) node.take(current)
     },
     remove(name) {
       nodes.get(name)?.stopAgent()
       nodes.delete(name)
       cluster.remove(name)
     },
+    oldWith: (rollout) => editOf('old', rollout),
     turnOff(name) {
       cluster.setCutOff(name, true)
       nodes.get(name)?.stopAgent()

@@ -1,6 +1,7 @@
 import { createRolloutGate } from '../../agent/rollout/gate.ts'
 import type { RolloutGate, Turn } from '../../agent/rollout/gate.ts'
 import type { FleetOf } from '../../agent/rollout/fleet.ts'
+import { planOf } from '../../agent/rollout/plan.ts'
 import { progressAnnotation } from '../../agent/rollout/peer.ts'
 import type { Labels } from '../../agent/ruleset/select.ts'
 import type { Ruleset } from '../../agent/ruleset/ruleset.ts'
@@ -12,8 +13,10 @@ export type Edit = {
   readonly hash: string
   readonly rulesets: readonly Ruleset[]
   /** What becomes of a node that puts it in force. */
-  readonly effect: 'works' | 'fails its probe' | 'cuts the node off'
+  readonly effect: Effect | ((name: string) => Effect)
 }
+
+export type Effect = 'works' | 'fails its probe' | 'cuts the node off'
 
 export type World = {
   readonly time: VirtualTime
@@ -33,6 +36,8 @@ export type VirtualNode = {
   readonly state: () => string
   /** The files have come. */
   readonly take: (edit: Edit) => void
+  /** From now on they never come. */
+  readonly stopTaking: () => void
   readonly stopAgent: () => void
   readonly startAgent: () => void
 }
@@ -52,6 +57,7 @@ export function createVirtualNode(name: string, labels: Labels, world: World, st
   // The clock of this node began to count at some time of its own, and goes at a pace of its own.
   const [skewMs, pace] = [1e9 * random(), 0.99 + 0.02 * random()]
   let lifetime = 0
+  let takes = true
 
   const report = async () => {
     const life = lifetime
@@ -69,10 +75,16 @@ export function createVirtualNode(name: string, labels: Labels, world: World, st
     state = next
     void report()
   }
+  const effectOf = ({ effect }: Edit) => (typeof effect === 'string' ? effect : effect(name))
   const pass = () => {
     if (gate === undefined || trial !== undefined || edit === undefined) return
-    if (kernel === edit.hash) return become('Enforcing')
-    if (quarantined.has(edit.hash)) return become('RolledBack')
+    if (kernel === edit.hash || quarantined.has(edit.hash)) {
+      const isInForce = kernel === edit.hash
+      if (planOf(edit.rulesets) !== undefined) {
+        gate.settled(edit.hash, isInForce ? 'confirmed' : 'rolled-back')
+      }
+      return become(isInForce ? 'Enforcing' : 'RolledBack')
+    }
     const { hash, rulesets } = edit
     turn = gate.ask({ hash, rulesets, labels, bare: kernel === undefined })
     if (turn.kind !== 'go') return become('Waiting')
@@ -80,7 +92,7 @@ export function createVirtualNode(name: string, labels: Labels, world: World, st
     const by = applied.get(hash) ?? new Set()
     applied.set(hash, by.add(name))
     trial = edit
-    if (edit.effect === 'cuts the node off') cluster.setCutOff(name, true)
+    if (effectOf(edit) === 'cuts the node off') cluster.setCutOff(name, true)
     become('Confirming')
     void confirm(edit)
   }
@@ -89,7 +101,7 @@ export function createVirtualNode(name: string, labels: Labels, world: World, st
     const life = lifetime
     const end = time.now() + deadlineMs
     await time.wait(5000 + 10_000 * random())
-    const works = () => tried.effect === 'works' && !cluster.isAway()
+    const works = () => effectOf(tried) === 'works' && !cluster.isAway()
     while (life === lifetime && !works() && time.now() < end) await time.wait(1000)
     if (life !== lifetime) return
     trial = undefined
@@ -111,7 +123,9 @@ export function createVirtualNode(name: string, labels: Labels, world: World, st
     inForce: () => kernel,
     turn: () => turn,
     state: () => state,
+    stopTaking: () => void (takes = false),
     take(next) {
+      if (!takes) return
       edit = next
       pass()
     },
