@@ -164,6 +164,18 @@ test('a node of a later stage that rolls back stops the stages after it', async 
   expect(fleet.applied(good)).toHaveLength(11)
 })
 
+test('a node of a later stage that falls silent while it tries holds the next stage, but not for ever', async () => {
+  const fleet = await startVirtualFleet(40, 1)
+  const third = inOrder(fleet, good.hash)[3] ?? ''
+  fleet.edit(good)
+  await fleet.time.run(20 * minute, () => fleet.nodes.get(third)?.state() === 'Confirming')
+  fleet.turnOff(third)
+  await fleet.time.run(fleet.time.now() + 12 * minute)
+  expect(fleet.applied(good)).toHaveLength(11)
+  await until(fleet, (node) => node.name === third || hasIt(good)(node))
+  expect(fleet.applied(good)).toHaveLength(40)
+})
+
 function inOrder(fleet: VirtualFleet, hash: string): readonly string[] {
   return orderOf(fleet.nodes.keys(), hash).names
 }
