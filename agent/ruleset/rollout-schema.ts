@@ -27,7 +27,9 @@ export const rolloutSchema = z.strictObject(
     pause: z
       .string(pauseExpected)
       .regex(pause, pauseExpected)
-      .refine((text) => !pause.test(text) || pauseMs(text) <= longestPauseMs, pauseExpected)
+      .refine((text) => !pause.test(text) || pauseMs(text) <= longestPauseMs, {
+        error: 'found a pause of more than a day, expected "24h" at most',
+      })
       .optional(),
   },
   { error: 'a map with canaries, then and pause' },

@@ -36,7 +36,7 @@ describe('spec.rollout', () => {
 
   test.each([
     ['no canary', { canaries: 0 }, 'found 0, expected a number of nodes from 1 to 100'],
-    ['half a canary', { canaries: 1.5 }, 'found 1.5, expected a number of nodes from 1 to 100'],
+    ['half a canary', { canaries: 1.5 }, 'found 1.5, expected a decimal number'],
     ['a share of canaries', { canaries: '10%' }, 'expected a number of nodes from 1 to 100'],
     ['no share', { then: '0%' }, 'found "0%", expected a share from "1%" to "100%"'],
     ['more than all', { then: '101%' }, 'found "101%", expected a share'],
@@ -44,7 +44,11 @@ describe('spec.rollout', () => {
     ['a stage of nobody', { then: 0 }, 'found 0, expected a share'],
     ['a pause without a unit', { pause: 30 }, 'found 30, expected a time such as "30s"'],
     ['a pause with a zero before it', { pause: '030s' }, 'found "030s", expected a time such as "30s"'],
-    ['a pause of more than a day', { pause: '25h' }, 'found "25h", expected a time such as "30s"'],
+    [
+      'a pause of more than a day',
+      { pause: '25h' },
+      'found a pause of more than a day, expected "24h" at most',
+    ],
     ['an unknown key', { after: 1 }, 'after'],
     ['a list', [], 'expected a map with canaries, then and pause'],
   ])('not with %s', (_, written, message) => {
