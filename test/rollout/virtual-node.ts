@@ -60,8 +60,9 @@ export function createVirtualNode(name: string, labels: Labels, world: World, st
   let takes = true
 
   const report = async () => {
-    const life = lifetime
-    for (const value = state; life === lifetime && value === state;) {
+    const [life, value] = [lifetime, state]
+    const isNews = () => life === lifetime && value === state
+    while (isNews()) {
       try {
         const annotations = { 'node-firewall.io/state': state, 'node-firewall.io/ruleset': kernel ?? 'none' }
         return await cluster.patch(name, annotations)
@@ -102,7 +103,8 @@ export function createVirtualNode(name: string, labels: Labels, world: World, st
     const end = time.now() + deadlineMs
     await time.wait(5000 + 10_000 * random())
     const works = () => effectOf(tried) === 'works' && !cluster.isAway()
-    while (life === lifetime && !works() && time.now() < end) await time.wait(1000)
+    const isOpen = () => life === lifetime && !works() && time.now() < end
+    while (isOpen()) await time.wait(1000)
     if (life !== lifetime) return
     trial = undefined
     if (works()) {
