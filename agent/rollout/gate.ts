@@ -112,7 +112,9 @@ export function createRolloutGate(options: GateOptions): RolloutGate {
       return current.turn
     },
     settled(hash, phase) {
-      const early = current?.hash === hash && current.early
+      // Of what another change has taken the place of, nobody wants to know any more.
+      if (current !== undefined && current.hash !== hash) return
+      const early = current?.early ?? false
       writer.insist(formatProgress(hash, phase === 'confirmed' ? { phase, early } : { phase }))
     },
     async stop() {
