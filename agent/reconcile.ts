@@ -31,6 +31,7 @@ export type Trigger = {
     | 'cut'
     | 'expiry'
     | 'confirm'
+    | 'rollout'
     | 'mode'
     | 'drift'
     | 'verify'

@@ -1,6 +1,7 @@
 import type { FindClusterDns } from '../cluster/cluster-dns.ts'
 import type { Events, EventsOptions } from '../cluster/events.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
+import type { Peers } from '../cluster/peers.ts'
 import { createKeeping, noStore } from '../confirm/keeping.ts'
 import { noTrials } from '../confirm/trials.ts'
 import { createCutter } from '../conntrack/cutter.ts'
@@ -24,6 +25,7 @@ import { openProbing, openTrials } from './open-trials.ts'
 import { createOrders } from './orders.ts'
 import { parseOnce } from './parse-once.ts'
 import { createReporter } from './reporter.ts'
+import { createRollouts, noRollouts } from './rollouts.ts'
 import { startHealth } from './start-health.ts'
 import { takeTurn } from './take-turn.ts'
 import { createClusterWatch } from './watch-cluster.ts'
@@ -61,7 +63,9 @@ export type AgentOptions = {
 
 /** The cluster as an agent on one of its nodes deals with it. */
 export type ClusterSide = {
+  readonly nodeName: string
   readonly node: OwnNode
+  readonly peers: Peers
   readonly watch: WatchCluster
   /** What makes this node part of the cluster; made anew for each change of rules. */
   readonly probes: () => readonly Probe[]
@@ -117,7 +121,8 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     statusFile: options.statusFile,
     dryRun,
   })
-  const ask = (reason: 'confirm' | 'mode' | 'cut' | 'expiry' | 'cluster') => schedule.trigger({ reason })
+  const ask = (reason: 'confirm' | 'mode' | 'cut' | 'expiry' | 'cluster' | 'rollout') =>
+    schedule.trigger({ reason })
   const orders = createOrders({
     annotation: keeping.mode(),
     stateDir: options.stateDir,
@@ -146,12 +151,16 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     onError: (error) => log.warn({ err: error }, 'reading the cluster failed; what was read before stays'),
   })
   const probing = await openProbing(options, { log, network, inCluster, cluster, cutter, stop: signals.stop })
+  const rollouts =
+    inCluster === undefined || dryRun
+      ? noRollouts
+      : createRollouts({ ...inCluster, log, onChange: () => ask('rollout') })
   const trials = dryRun
     ? noTrials
     : openTrials(keeping, {
         ...probing,
         deadlineMs: options.confirmDeadlineMs,
-        turnOf: () => ({ kind: 'go' }),
+        ...rollouts,
         onChange: () => ask('confirm'),
         onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
         onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
@@ -182,7 +191,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   const schedule = createSchedule({ pass: loop.pass, timer: startTimer, random: Math.random })
   const end = async () => {
     trials.stop()
-    await Promise.all([reporter.flush(), cluster.stop(), confirmed.settled()])
+    await Promise.all([reporter.flush(), cluster.stop(), confirmed.settled(), rollouts.stop()])
     await turn.release()
     health?.close()
   }

@@ -50,10 +50,13 @@ export async function clean(options: CleanOptions): Promise<number> {
 
 async function waitForAgents({ lockFile, stop }: CleanOptions): Promise<Lock | undefined> {
   if (lockFile === undefined) return undefined
-  const onWait = (holder = 'it does not say who') =>
-    console.error(`waiting for the agent that runs on this node to end: ${holder}`)
   try {
-    return await acquireLock(lockFile, { signal: stop, onWait, holder: `clean, process ${process.pid}` })
+    return await acquireLock(lockFile, {
+      signal: stop,
+      onWait: (holder = 'it does not say who') =>
+        console.error(`waiting for the agent that runs on this node to end: ${holder}`),
+      holder: `clean, process ${process.pid}`,
+    })
   } catch (error) {
     if (!(error instanceof LockError)) throw error
     console.error(`${error.message}; an agent that runs here would put everything back`)

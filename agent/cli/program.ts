@@ -10,6 +10,7 @@ import type { ApiClient } from '../cluster/api-client.ts'
 import { watchClusterFacts } from '../cluster/cluster-facts.ts'
 import { connectOwnNode } from '../cluster/own-node.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
+import { connectPeers } from '../cluster/peers.ts'
 import { removeStartupTaint } from '../cluster/startup-taint.ts'
 import { isExpected } from '../errors.ts'
 import type { Cidr } from '../ruleset/address.ts'
@@ -262,7 +263,9 @@ function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): Cluste
   const { namespace, podCidrs, pod } = flags
   const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
   return {
+    nodeName,
     node,
+    peers: connectPeers(options),
     watch: async (handlers, signal) => watchClusterFacts(options, handlers, signal),
     probes: () => createClusterProbes({ ...options, podName: pod }),
     findDns: createClusterDns(options),

@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { OutsideError } from '../../agent/errors.ts'
 import { createTrials } from '../../agent/confirm/trials.ts'
-import type { InForce, Trials, Turn } from '../../agent/confirm/trials.ts'
+import type { InForce, Trials } from '../../agent/confirm/trials.ts'
+import type { Turn } from '../../agent/rollout/gate.ts'
 import type { Generation, Journal, Quarantined } from '../../agent/confirm/generation.ts'
 import { createKeeping } from '../../agent/confirm/keeping.ts'
 import type { Store } from '../../agent/confirm/keeping.ts'
@@ -33,6 +34,8 @@ export type VirtualNode = {
   readonly disk: { lastGood?: Generation; journal: Journal; full: boolean }
   readonly rolledBack: Quarantined[]
   readonly confirmed: string[]
+  /** What the others are told. */
+  readonly outcomes: string[]
   turn: Turn
   /** Probes that do not work, whatever is in force. */
   readonly ailing: Set<string>
@@ -54,6 +57,7 @@ export async function createVirtualNode(
   const disk: VirtualNode['disk'] = { journal: { quarantined: [] }, full: false }
   const rolledBack: Quarantined[] = []
   const confirmed: string[] = []
+  const outcomes: string[] = []
   const ailing = new Set<string>()
   const refusing = new Set<string>()
   let deadlines: AbortController[] = []
@@ -105,7 +109,8 @@ export async function createVirtualNode(
         return deadline.signal
       },
       deadlineMs: 30_000,
-      turnOf: () => node.turn,
+      turnOf: (_, bare) => (bare ? { kind: 'go' } : node.turn),
+      onOutcome: ({ hash }, outcome) => void outcomes.push(`${hash} ${outcome}`),
       waitFor: async (promise) => promise,
       onChange: () => (due.isDue = true),
       onConfirmed: (hash) => void confirmed.push(hash),
@@ -134,6 +139,7 @@ export async function createVirtualNode(
     disk,
     rolledBack,
     confirmed,
+    outcomes,
     ailing,
     refusing,
     turn: { kind: 'go' },
