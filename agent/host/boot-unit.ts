@@ -79,5 +79,5 @@ WantedBy=sysinit.target
 }
 
 function nothingThere(error: unknown): undefined {
-  if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EINVAL') throw error
+  if (!['ENOENT', 'ENOTDIR', 'EINVAL'].includes(codeOf(error) ?? '')) throw error
 }

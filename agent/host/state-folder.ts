@@ -59,7 +59,7 @@ export async function removeStateFolder(
     if (left.length > 0) return { removed, left }
     return (await removeEmpty(folder)) ? { removed: [...removed, folder], left } : { removed, left: [folder] }
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return { removed: [], left: [] }
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return { removed: [], left: [] }
     if (!isExpected(error)) throw error
     throw new StateFolderError(`removing ${folder}: ${messageOf(error)}`, { cause: error })
   }
