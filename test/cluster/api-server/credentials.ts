@@ -17,9 +17,7 @@ export type CredentialFiles = {
 }
 
 /** @param addresses that the certificate is good for, besides those of loopback. */
-export async function createCredentialFiles(
-  addresses: readonly string[] = [],
-): Promise<CredentialFiles> {
+export async function createCredentialFiles(addresses: readonly string[] = []): Promise<CredentialFiles> {
   const folder = await mkdtemp(path.join(tmpdir(), 'node-firewall-api-server-'))
   const { caFile, keyFile } = await makeCertificate(folder, addresses)
   const certificate = await readFile(caFile)
