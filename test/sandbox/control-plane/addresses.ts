@@ -8,7 +8,7 @@ export const controlPlaneAddress = {
   nodePrivate: clusterAddress.nodePrivate,
   /** Where the API server listens, as the EndpointSlice of default/kubernetes tells it. */
   endpoint: { ipv4: '192.168.200.2', ipv6: 'fd00:200::2' },
-  /** Its load balancer, which no object of the cluster tells of; and where its connections to kubelets come from. */
+  /** Its load balancer, which no object of the cluster tells of. */
   balancer: { ipv4: '192.0.2.6', ipv6: '2001:db8:c::6' },
   /** ClusterIP of the Service default/kubernetes. */
   service: serviceAddress.kubernetes,

@@ -70,7 +70,7 @@ const methods = {
   goSilent: server.faults.goSilent,
   speak: server.faults.speak,
 
-  /** The address that connections to kubelets come from; until then the one that routing chooses. */
+  /** Which one of its addresses connections to kubelets come from; until then that of the endpoint. */
   callKubeletsFrom: kubelets.callFrom,
   /** Ends the connections to kubelets that are idle: else the next request goes over one of them. */
   closeKubeletConnections: kubelets.closeConnections,

@@ -1,15 +1,17 @@
 import { Agent, get } from 'node:https'
 import { isIPv6 } from 'node:net'
-import { kubeletPort } from './addresses.ts'
+import { controlPlaneAddress, kubeletPort } from './addresses.ts'
 
 export type KubeletClient = {
   /** The log of a container; rejects with what a real API server says when the kubelet does not answer in time. */
   readLog(log: LogOf): Promise<string>
-  /** The address that connections come from; undefined: the one that routing chooses. */
-  callFrom(address: string | undefined): void
+  /** Which one of the API server's addresses connections come from. */
+  callFrom(source: Source): void
   /** Idle connections end. */
   closeConnections(): void
 }
+
+type Source = 'endpoint' | 'balancer'
 
 export type LogOf = {
   /** Address of the node. */
@@ -28,7 +30,7 @@ export type LogOf = {
  * @param timeoutMs for a whole answer; a real one waits 30 s for a connection.
  */
 export function createKubeletClient(timeoutMs: number): KubeletClient {
-  let localAddress: string | undefined
+  let from: Source = 'endpoint'
   // Kubelets sign their certificates themselves, unless a cluster is told to do better.
   const createAgent = () => new Agent({ keepAlive: true, timeout: 90_000, rejectUnauthorized: false })
   const agents = { checked: createAgent(), unchecked: createAgent() }
@@ -36,8 +38,8 @@ export function createKubeletClient(timeoutMs: number): KubeletClient {
 
   return {
     closeConnections,
-    callFrom(address) {
-      localAddress = address
+    callFrom(source) {
+      from = source
       closeConnections()
     },
     async readLog({ address, namespace, pod, container, insecureSkipTlsVerifyBackend = false }) {
@@ -45,13 +47,13 @@ export function createKubeletClient(timeoutMs: number): KubeletClient {
       const url = `https://${host}:${kubeletPort}/containerLogs/${namespace}/${pod}/${container}`
       const agent = insecureSkipTlsVerifyBackend ? agents.unchecked : agents.checked
       const signal = AbortSignal.timeout(timeoutMs)
-      const source = localAddress === undefined ? {} : { localAddress }
+      const localAddress = controlPlaneAddress[from][isIPv6(address) ? 'ipv6' : 'ipv4']
       return new Promise((resolve, reject) => {
         const fail = (error: NodeJS.ErrnoException) => {
           const why = signal.aborted ? 'i/o timeout' : (error.code ?? error.message)
           reject(new Error(`Get "${url}": dial tcp ${host}:${kubeletPort}: ${why}`))
         }
-        const outgoing = get(url, { agent, signal, ...source }, (answer) => {
+        const outgoing = get(url, { agent, signal, localAddress }, (answer) => {
           let text = ''
           answer.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
           answer.on('end', () => resolve(text)).on('error', fail)

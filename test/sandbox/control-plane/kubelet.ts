@@ -10,6 +10,7 @@ import { makeCertificate } from '../../cluster/api-server/credentials.ts'
 import { readSetting, serveMethods } from '../service.ts'
 import { kubeletPort } from './addresses.ts'
 import { renewLease } from './lease.ts'
+import type { LeaseAccess } from './lease.ts'
 
 export type KubeletSetting = {
   readonly node: string
@@ -29,22 +30,27 @@ type Kubeconfig = {
 process.title = 'kubelet'
 
 const { node, kubeconfig, leaseEveryMs } = readSetting<KubeletSetting>()
-const { clusters, users } = JSON.parse(await readFile(kubeconfig, 'utf8')) as Kubeconfig
-const { server, 'certificate-authority': caFile } = clusters[0].cluster
-const { token } = users[0].user
 
 let logsRead = 0
 await serveLogs()
-const counts = renewLease({ server, ca: await readFile(caFile), token, node, everyMs: leaseEveryMs })
+const lease = renewLease({ access: await readAccess(kubeconfig), node, everyMs: leaseEveryMs })
 
 const methods = {
   /** What has become of attempts to renew the Lease. */
-  lease: () => counts,
+  lease: () => lease.counts,
+  /** From now on it finds the API server by another kubeconfig. */
+  turnTo: async (file: string) => lease.turnTo(await readAccess(file)),
   /** How often the API server has asked for a log. */
   logsRead: () => logsRead,
 }
 export type KubeletMethods = typeof methods
 serveMethods(methods)
+
+async function readAccess(file: string): Promise<LeaseAccess> {
+  const { clusters, users } = JSON.parse(await readFile(file, 'utf8')) as Kubeconfig
+  const { server, 'certificate-authority': caFile } = clusters[0].cluster
+  return { server, ca: await readFile(caFile), token: users[0].user.token }
+}
 
 async function serveLogs(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'node-firewall-kubelet-'))

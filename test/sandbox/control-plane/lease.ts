@@ -1,5 +1,8 @@
 import { Agent, request } from 'node:https'
 
+/** Where the API server is, and what it wants to see. */
+export type LeaseAccess = { readonly server: string; readonly ca: Buffer; readonly token: string }
+
 /** What has become of attempts to renew the Lease. */
 export type LeaseCounts = {
   renewed: number
@@ -9,9 +12,7 @@ export type LeaseCounts = {
 }
 
 export type LeaseOptions = {
-  readonly server: string
-  readonly ca: Buffer
-  readonly token: string
+  readonly access: LeaseAccess
   readonly node: string
   /** 10 s in a real cluster. */
   readonly everyMs: number
@@ -22,9 +23,10 @@ export type LeaseOptions = {
  * A request may take as long as the time between two; when one fails, the next goes over a new connection (the kubelet
  * closes its connections when a renewal fails twice, `onRepeatedHeartbeatFailure`).
  */
-export function renewLease({ server, ca, token, node, everyMs }: LeaseOptions): LeaseCounts {
+export function renewLease({ access, node, everyMs }: LeaseOptions) {
   const counts: LeaseCounts = { renewed: 0, failed: 0 }
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, ca })
+  let { server, ca, token } = access
+  let agent = new Agent({ keepAlive: true, maxSockets: 1, ca })
   const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases'
 
   const send = async (method: 'PATCH' | 'POST', path: string, body: object) =>
@@ -62,7 +64,15 @@ export function renewLease({ server, ca, token, node, everyMs }: LeaseOptions): 
     setTimeout(() => void attempt(), everyMs)
   }
   void attempt()
-  return counts
+  return {
+    counts,
+    /** From now on the API server is found there. */
+    turnTo(other: LeaseAccess) {
+      agent.destroy()
+      ;({ server, ca, token } = other)
+      agent = new Agent({ keepAlive: true, maxSockets: 1, ca })
+    },
+  }
 }
 
 /** RFC 3339 with microseconds, as the API has it for Leases. */

@@ -1,0 +1,244 @@
+import { readlink } from 'node:fs/promises'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { families } from '../../agent/ruleset/address.ts'
+import type { Family } from '../../agent/ruleset/address.ts'
+import { createMount, startAgent } from '../sandbox/agent.ts'
+import type { AgentProcess } from '../sandbox/agent.ts'
+import { usableBackends } from '../sandbox/backends.ts'
+import { controlPlaneAddress } from '../sandbox/control-plane/addresses.ts'
+import { apiServerUrl, createControlPlane, nodeName } from '../sandbox/control-plane.ts'
+import type { ControlPlane } from '../sandbox/control-plane.ts'
+import { rulesetOf } from './enforce.ts'
+
+const name = 'kubernetes.default.svc.cluster.local'
+const log = { namespace: 'node-firewall', pod: 'agent', container: 'agent' }
+const patient = { timeout: 30_000 }
+
+const backends = await usableBackends()
+
+describe.each(backends)('a node and its control plane, on iptables-%s', (backend) => {
+  let sandbox: ControlPlane
+  /** Commands that take away what a test has put into the tables. */
+  let undo: (() => Promise<unknown>)[]
+
+  beforeAll(async () => {
+    undo = []
+    sandbox = await createControlPlane({ backend, leaseEveryMs: 100 })
+  })
+  afterAll(async () => sandbox.close())
+
+  /** Puts a rule in front of all others of a base chain of the node. */
+  async function insert(family: Family, chain: string, rule: string): Promise<void> {
+    const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}`
+    const spec = [chain, ...rule.split(' ')]
+    await sandbox.node.exec(program, ['--wait', '-I', ...spec])
+    undo.push(async () => sandbox.node.exec(program, ['--wait', '-D', ...spec]))
+  }
+  async function takeAway(): Promise<void> {
+    for (const step of undo.splice(0)) await step()
+  }
+
+  const readNode = async (via: 'endpoint' | 'balancer' | 'service', family: Family) => {
+    const kubeconfig = await sandbox.apiServer.writeKubeconfig('agent', apiServerUrl(via, family))
+    return (await sandbox.client.readNode(nodeName, kubeconfig)).name
+  }
+  const readLog = async (family: Family) =>
+    sandbox.apiServer.readLog({ ...log, address: controlPlaneAddress.nodePrivate[family] })
+  const lookUp = async (family: Family, asked = name) =>
+    sandbox.client.lookUp(controlPlaneAddress.dns[family], asked)
+
+  /** Waits until the Lease is renewed once more. */
+  async function untilRenewed(): Promise<void> {
+    const before = await sandbox.apiServer.renewals(nodeName)
+    await expect.poll(async () => sandbox.apiServer.renewals(nodeName), patient).toBeGreaterThan(before)
+  }
+  /** Waits until the kubelet has failed so often; resolves to how many renewals the API server has seen meanwhile. */
+  async function renewalsDuringFailures(failures: number): Promise<number> {
+    const { failed } = await sandbox.kubelet.lease()
+    const before = await sandbox.apiServer.renewals(nodeName)
+    await expect
+      .poll(async () => (await sandbox.kubelet.lease()).failed, patient)
+      .toBeGreaterThanOrEqual(failed + failures)
+    return (await sandbox.apiServer.renewals(nodeName)) - before
+  }
+
+  afterEach(takeAway)
+
+  test.each(['endpoint', 'balancer', 'service'] as const)(
+    'the API server is reached at its %s, and what goes there can be cut',
+    async (via) => {
+      await Promise.all(
+        families.map(async (family) => {
+          expect(await readNode(via, family)).toBe(nodeName)
+          // What goes to the Service has the address of its endpoint by then.
+          const address = controlPlaneAddress[via === 'balancer' ? 'balancer' : 'endpoint'][family]
+          await insert(family, 'OUTPUT', `-d ${address} -j DROP`)
+          await expect(readNode(via, family)).rejects.toThrow('nothing came for 1 s')
+        }),
+      )
+      await takeAway()
+      for (const family of families) expect(await readNode(via, family)).toBe(nodeName)
+    },
+  )
+
+  test('the kubelet goes on over the connection that stands, until it is cut', async () => {
+    await untilRenewed()
+    await insert(
+      'ipv4',
+      'OUTPUT',
+      `-d ${controlPlaneAddress.balancer.ipv4} -m conntrack --ctstate NEW -j DROP`,
+    )
+    await untilRenewed()
+    await untilRenewed()
+    await sandbox.apiServer.cutConnections()
+    await renewalsDuringFailures(1)
+    expect(await renewalsDuringFailures(3)).toBe(0)
+    await takeAway()
+    await untilRenewed()
+  })
+
+  test('no Lease is renewed while nothing comes in from the API server', async () => {
+    await insert('ipv4', 'INPUT', `-s ${controlPlaneAddress.balancer.ipv4} -j DROP`)
+    await renewalsDuringFailures(1)
+    // A request still arrives over the connection that stood; those after it cannot even connect.
+    expect(await renewalsDuringFailures(3)).toBe(0)
+    await takeAway()
+    await untilRenewed()
+  })
+
+  test.each(families)('logs come from the kubelet, over %s', async (family) => {
+    const before = await sandbox.kubelet.logsRead()
+    expect(await readLog(family)).toContain('a line of a log')
+    expect(await sandbox.kubelet.logsRead()).toBe(before + 1)
+  })
+
+  test.each(families)('without the kubelet port there are no logs, over %s', async (family) => {
+    await sandbox.apiServer.closeKubeletConnections()
+    await insert(family, 'INPUT', '-p tcp --dport 10250 -j DROP')
+    await expect(readLog(family)).rejects.toThrow(':10250: i/o timeout')
+    await takeAway()
+    await insert(family, 'INPUT', '-p tcp --dport 10250 -j REJECT --reject-with tcp-reset')
+    await expect(readLog(family)).rejects.toThrow(':10250: ECONNREFUSED')
+    await takeAway()
+    expect(await readLog(family)).toContain('a line of a log')
+  })
+
+  test('a connection to the kubelet that stands is used again, though no new one gets through', async () => {
+    await readLog('ipv4')
+    await insert('ipv4', 'INPUT', '-p tcp --dport 10250 -m conntrack --ctstate NEW -j DROP')
+    expect(await readLog('ipv4')).toContain('a line of a log')
+    const unchecked = { ...log, insecureSkipTlsVerifyBackend: true }
+    const address = controlPlaneAddress.nodePrivate.ipv4
+    await expect(sandbox.apiServer.readLog({ ...unchecked, address })).rejects.toThrow('i/o timeout')
+  })
+
+  test.each(families)('the kubelet can be called from the balancer, over %s', async (family) => {
+    const source = controlPlaneAddress.balancer[family]
+    await insert(family, 'INPUT', `-s ${source} -p tcp --dport 10250 -j REJECT --reject-with tcp-reset`)
+    await sandbox.apiServer.callKubeletsFrom('balancer')
+    await expect(readLog(family)).rejects.toThrow('ECONNREFUSED')
+    await sandbox.apiServer.callKubeletsFrom('endpoint')
+    expect(await readLog(family)).toContain('a line of a log')
+  })
+
+  test.each(families)('names are looked up in the cluster, over %s', async (family) => {
+    expect(await lookUp(family)).toEqual([controlPlaneAddress.service.ipv4])
+    await expect(lookUp(family, 'nobody.example')).rejects.toThrow('ENOTFOUND')
+    expect(await sandbox.dns.queries()).toContain('nobody.example')
+  })
+
+  test.each(families)('names are not found when DNS is cut or out of order, over %s', async (family) => {
+    // It has the address of the pod by then.
+    await insert(family, 'OUTPUT', `-d ${controlPlaneAddress.dnsPod[family]} -p udp --dport 53 -j DROP`)
+    await expect(lookUp(family)).rejects.toThrow(/ETIMEOUT|ECONNREFUSED/)
+    await takeAway()
+    await sandbox.dns.setMood('silent')
+    await expect(lookUp(family)).rejects.toThrow('ETIMEOUT')
+    await sandbox.dns.setMood('fails')
+    await expect(lookUp(family)).rejects.toThrow('ESERVFAIL')
+    await sandbox.dns.setMood('answers')
+    expect(await lookUp(family)).toEqual([controlPlaneAddress.service.ipv4])
+  })
+
+  test.each(families)('a node that drops everything has nothing left, over %s', async (family) => {
+    for (const chain of ['INPUT', 'OUTPUT']) await insert(family, chain, '-j DROP')
+    await expect(readNode('service', family)).rejects.toThrow('nothing came')
+    await expect(lookUp(family)).rejects.toThrow(/ETIMEOUT|ECONNREFUSED/)
+    await sandbox.apiServer.closeKubeletConnections()
+    await expect(readLog(family)).rejects.toThrow('i/o timeout')
+    await takeAway()
+    expect(await readNode('service', family)).toBe(nodeName)
+    expect(await lookUp(family)).toHaveLength(1)
+    expect(await readLog(family)).toContain('a line')
+  })
+
+  test.each([
+    ['refuses connections', 'refuseConnections', 'acceptConnections', 'ECONNREFUSED'],
+    ['is silent', 'goSilent', 'speak', 'nothing came for 1 s'],
+  ] as const)('an API server that %s is seen to be so', async (_, begin, end, complaint) => {
+    await sandbox.apiServer[begin]()
+    await expect(readNode('balancer', 'ipv4')).rejects.toThrow(complaint)
+    await sandbox.apiServer[end]()
+    expect(await readNode('balancer', 'ipv4')).toBe(nodeName)
+  })
+
+  test.each([
+    [{ status: 401 }, '401 Unauthorized'],
+    [{ status: 403 }, '403 Forbidden'],
+    [{ status: 429 }, '429'],
+    [{ status: 500 }, '500 InternalError'],
+    [{ body: 'half' }, 'the answer broke off'],
+    [{ delayMs: 5_000 }, 'nothing came for 1 s'],
+  ] as const)(
+    'an API server that answers with %o fails those who read a Node, and no Lease',
+    async (fault, complaint) => {
+      await sandbox.apiServer.answerNext(100, { ...fault, path: '/api/v1/nodes' })
+      await expect(readNode('balancer', 'ipv6')).rejects.toThrow(complaint)
+      await untilRenewed()
+      await sandbox.apiServer.forgetFaults()
+      expect(await readNode('balancer', 'ipv6')).toBe(nodeName)
+    },
+  )
+})
+
+describe.each(backends)('the agent on such a node, on iptables-%s', (backend) => {
+  let sandbox: ControlPlane
+  let mount: Awaited<ReturnType<typeof createMount>>
+  let agent: AgentProcess | undefined
+
+  beforeEach(async () => {
+    sandbox = await createControlPlane({ backend, leaseEveryMs: 100 })
+    mount = await createMount({
+      'worker.yaml': rulesetOf({ defaults: { ingress: 'reject' } }),
+    })
+    await sandbox.node.listen('tcp', 80)
+  })
+  afterEach(async () => {
+    await agent?.stop()
+    await mount.remove()
+    await sandbox.close()
+  })
+
+  test.each([
+    ['endpoint', 'ipv4'],
+    ['service', 'ipv6'],
+  ] as const)('finds the %s over %s, and reports that it enforces', async (via, family) => {
+    const kubeconfig = await sandbox.apiServer.writeKubeconfig('agent', apiServerUrl(via, family))
+    const setting = { rules: mount.folder, args: ['--backend', backend], kubeconfig, inNetwork: true }
+    agent = await startAgent(sandbox.node, setting)
+    const { pid } = agent
+    const own = await readlink(`/proc/${sandbox.node.pid}/ns/net`)
+    await expect.poll(async () => readlink(`/proc/${pid}/ns/net`), patient).toBe(own)
+    const state = async () => (await sandbox.apiServer.annotations(nodeName))['node-firewall.io/state']
+    await expect.poll(state, patient).toBe('Enforcing')
+    const probe = { protocol: 'tcp', address: controlPlaneAddress.node[family], port: 80 } as const
+    expect(await sandbox.stranger.probe(probe)).toBe('refused')
+    const address = controlPlaneAddress.nodePrivate[family]
+    expect(await sandbox.apiServer.readLog({ ...log, address })).toContain('a line of a log')
+    await agent.kill()
+    expect(await sandbox.stranger.probe(probe)).toBe('refused')
+    agent = await startAgent(sandbox.node, setting)
+    await agent.next((line) => line['state'] === 'Enforcing')
+    expect(agent.log.filter(({ msg }) => msg === 'rules written')).toEqual([])
+  })
+})
