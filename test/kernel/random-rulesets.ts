@@ -19,10 +19,17 @@ const deny = fc.constantFrom('drop', 'reject')
 /** More often than not they deny. */
 const action = fc.constantFrom('drop', 'reject', 'drop', 'reject', 'accept')
 
-const hosts = Object.values(controlPlaneAddress).flatMap((address) => Object.values(address))
-const networks = ['0.0.0.0/0', '::/0', '192.0.2.0/24', '2001:db8::/32', '10.96.0.0/12', 'fd00:200::/64']
-const names = ['private', 'any', 'self', 'apiServers']
-const addresses = fc.array(fc.constantFrom(...hosts, ...networks, ...names), { minLength: 1, maxLength: 3 })
+/** Each in both families: a rule of which nothing is left in either is an error. */
+const places = [
+  ...Object.values(controlPlaneAddress).map(({ ipv4, ipv6 }) => [ipv4, ipv6]),
+  ['0.0.0.0/0', '::/0'],
+  ['192.0.2.0/24', '2001:db8::/32'],
+  ['10.96.0.0/12', 'fd00:200::/64'],
+  ...['private', 'any', 'self', 'apiServers'].map((name) => [name]),
+]
+const addresses = fc
+  .array(fc.constantFrom(...places), { minLength: 1, maxLength: 3 })
+  .map((some) => [...new Set(some.flat())])
 
 const ports = fc.array(fc.constantFrom(22, 53, 443, 6443, 10_250, '1-1024', '1024-65535', '1-65535'), {
   minLength: 1,
@@ -31,7 +38,7 @@ const ports = fc.array(fc.constantFrom(22, 53, 443, 6443, 10_250, '1-1024', '102
 const interfaces = fc.constantFrom(['any'], ['eth0'], ['eth+'], ['lo'], ['eth0', 'lo'])
 
 const what = fc.oneof(
-  fc.record({ protocol: fc.constantFrom('any', 'tcp', 'udp', 'icmp', ['udp', 'icmpv6']) }),
+  fc.record({ protocol: fc.constantFrom('any', 'tcp', 'udp', ['icmp', 'icmpv6'], ['tcp', 'udp']) }),
   fc.record({ protocol: fc.constantFrom('tcp', 'udp', ['tcp', 'udp']), ports }),
 )
 const where = fc.record(
@@ -44,7 +51,9 @@ const where = fc.record(
   },
   { requiredKeys: ['direction'] },
 )
-const rule = fc.tuple(where, what, action).map(([there, that, verdict]) => ({ ...there, ...that, action: verdict }))
+const rule = fc
+  .tuple(where, what, action)
+  .map(([there, that, verdict]) => ({ ...there, ...that, action: verdict }))
 
 const spec = fc
   .record(
