@@ -16,7 +16,7 @@ COPY agent agent
 RUN node scripts/bundle.ts
 
 FROM node:24.21.0-bookworm-slim
-# Cutting connections takes perl, which is part of every Debian (perl-base).
+# Cutting connections and looking for BPF programs take perl, which is part of every Debian (perl-base).
 # iptables brings both backends, nft and legacy, for both families; nftables has `nft monitor`; util-linux has nsenter.
 # npm, yarn and corepack go: a privileged container has no use for package managers.
 RUN apt-get update \

@@ -1,3 +1,6 @@
+import type { Dataplane } from './bypass/dataplane.ts'
+import type { Override } from './confirm/break-glass.ts'
+import type { InForce, Trials } from './confirm/trials.ts'
 import { isExpected, messageOf } from './errors.ts'
 import type { Backend } from './netfilter/backend.ts'
 import { otherBackend } from './netfilter/backend.ts'
@@ -6,7 +9,7 @@ import { keepFamily } from './netfilter/keep-family.ts'
 import type { Ipsets } from './netfilter/ipsets.ts'
 import type { Tables } from './netfilter/tables.ts'
 import { decide } from './policy/decide.ts'
-import type { Wanted } from './policy/decide.ts'
+import type { Decision, Known, Wanted } from './policy/decide.ts'
 import type { ClusterFacts, NodeFacts } from './policy/policy.ts'
 import type { Family } from './ruleset/address.ts'
 import type { Parsed, SourceFile } from './ruleset/parse.ts'
@@ -26,6 +29,8 @@ export type Trigger = {
     | 'network'
     | 'cut'
     | 'expiry'
+    | 'confirm'
+    | 'mode'
     | 'drift'
     | 'verify'
     | 'reapply'
@@ -44,10 +49,16 @@ export type Effects = {
   readFacts(thorough: boolean): Promise<NodeFacts>
   /** What the sets of the cluster hold; the same object for as long as nothing changed. */
   clusterFacts(): ClusterFacts
+  /** What stands beside netfilter on the way of packets; asked for with passes that are thorough. */
+  readDataplane(external: readonly string[]): Promise<Dataplane>
   readFamilies(): Promise<readonly Family[]>
   detectBackend(current: Backend | undefined): Promise<Backend>
   readonly tables: Tables
   readonly ipsets: Ipsets
+  /** Chooses between what the rulesets say now and what was confirmed last. */
+  readonly trials: Pick<Trials, 'choose' | 'settle' | 'progress' | 'problems' | 'stop'>
+  /** What overrides the rulesets of this node, and what is odd about it. */
+  override(): { readonly override?: Override; readonly problems: readonly string[] }
   /** What was cut last of connections that stood when rules began to deny them. */
   lastCut(): CutStatus | undefined
   /** Compare only: nothing is written to the kernel. */
@@ -56,7 +67,10 @@ export type Effects = {
 }
 
 /** What one pass leaves for the next. */
-export type Memory = Knowledge
+export type Memory = Knowledge & {
+  /** What the rulesets as they are written now lead to; `decision` is what was to be in force. */
+  readonly candidate?: Decision
+}
 
 export const noMemory: Memory = { families: {}, otherRules: [], drift: noDrift }
 
@@ -78,15 +92,21 @@ export async function reconcile(
   const readingFacts =
     hurried && memory.facts !== undefined ? memory.facts : readFacts(memory, effects, readsAll)
   const [sources, facts] = await Promise.all([effects.readSources(), readingFacts])
-  const parsed = effects.parse(sources)
   const now = effects.now()
-  const decision = decide(memory.decision, {
-    parsed,
+  const known: Known = {
+    parsed: effects.parse(sources),
     labels: effects.labels(),
     facts: facts.value,
     cluster: effects.clusterFacts(),
     now: now.getTime(),
-  })
+  }
+  const candidate = decide(memory.candidate, known)
+  const overridden = effects.override()
+  const decision =
+    overridden.override === undefined
+      ? await choose(candidate, memory.decision, { known, files: sources }, effects.trials)
+      : override(overridden.override, candidate, memory.decision, known)
+  if (overridden.override !== undefined) effects.trials.stop()
 
   const thorough = memory.backend === undefined || reasons.has('verify') || reasons.has('reapply')
   const backend = thorough ? await effects.detectBackend(memory.backend) : memory.backend
@@ -99,13 +119,21 @@ export async function reconcile(
   const families = await keepFamilies(memory, decision.wanted, how, effects)
   const otherRules = thorough ? await clearOther(families, otherBackend(backend), effects) : memory.otherRules
 
+  const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
+  if (overridden.override === undefined) await effects.trials.settle(inForce(families))
+
   const outcomes = Object.values(families)
   const next: Memory = {
+    candidate,
     decision,
+    progress: overridden.override === undefined ? effects.trials.progress() : undefined,
+    overridden,
+    keptProblems: effects.trials.problems(),
     facts,
     backend,
     families,
     otherRules,
+    dataplane,
     drift: recordDrift(memory.drift, families, {
       at: now.toISOString(),
       by: triggers.find(({ by }) => by)?.by,
@@ -118,13 +146,75 @@ export async function reconcile(
 }
 
 /** Reasons that say nothing of the node's interfaces, and should not wait for them to be read again. */
-const urgent: ReadonlySet<Trigger['reason']> = new Set(['drift', 'files', 'cluster', 'cut'])
+const urgent: ReadonlySet<Trigger['reason']> = new Set([
+  'drift',
+  'files',
+  'cluster',
+  'cut',
+  'confirm',
+  'mode',
+])
+
+type Written = { readonly known: Known; readonly files: readonly SourceFile[] }
+
+/** What is to be in force: the candidate, or for as long as it may not be, what was confirmed last. */
+async function choose(
+  candidate: Decision,
+  last: Decision | undefined,
+  { known, files }: Written,
+  trials: Effects['trials'],
+): Promise<Decision> {
+  const choice = await trials.choose({ decision: candidate, files, labels: known.labels })
+  if (choice.kind === 'candidate') return candidate
+  const { problems, rulesets } = candidate
+  const written = { problems, ...(rulesets === undefined ? {} : { rulesets }) }
+  if (choice.kind === 'whatever is there') return { wanted: choice, ...written }
+  const { parsed, labels } = choice
+  // What is about to be taken back must not stand in for what cannot be resolved now.
+  const before = last?.wanted === candidate.wanted ? undefined : last
+  const standing = decide(before, { ...known, parsed, labels })
+  return {
+    ...standing,
+    ...(candidate.obstacle === undefined ? {} : { obstacle: candidate.obstacle }),
+    problems: [...problems, ...standing.problems],
+  }
+}
+
+function override(
+  { mode }: Override,
+  candidate: Decision,
+  last: Decision | undefined,
+  known: Known,
+): Decision {
+  if (mode === 'off') return { ...candidate, wanted: { kind: 'nothing' } }
+  return decide(last, { ...known, audits: true })
+}
+
+function inForce(families: Memory['families']): InForce[] {
+  return Object.entries(families).map(([family, { seen, wrote, error }]) => ({
+    family,
+    ...(seen === undefined ? {} : { ruleset: seen.ruleset }),
+    asWanted: seen?.asWanted === true,
+    wrote,
+    ...(error === undefined ? {} : { failure: error.message }),
+  }))
+}
 
 type How = {
   readonly backend: Backend
   readonly rewrite: boolean
   readonly looksCloser: boolean
   readonly now: number
+}
+
+/** What may take packets past the rules, where there are any. */
+async function lookBeside(
+  { wanted }: Decision,
+  facts: NodeFacts | undefined,
+  effects: Effects,
+): Promise<Dataplane | undefined> {
+  if (wanted.kind !== 'policy') return undefined
+  return effects.readDataplane([...new Set([...(facts?.external ?? []), ...wanted.policy.external])])
 }
 
 /** IPv4 and IPv6 side by side; neither waits for, or fails with, the other. */
@@ -173,7 +263,7 @@ async function clearOther(
     const cleared = await clearBackend(tables, backend)
     const foreign = cleared.filter(({ foreignRules }) => foreignRules > 0)
     return foreign.map(({ family, foreignRules }) => {
-      return `iptables-${backend} holds ${foreignRules} rules for ${family} too, and both backends apply`
+      return `iptables-${backend} holds ${foreignRules} rules for ${family} too, and both backends apply: what one of them drops stays dropped, and neither can let through what the other denies; move them to iptables-${otherBackend(backend)}, or flush them if nobody uses them`
     })
   } catch (error) {
     if (!isExpected(error)) throw error

@@ -1,23 +1,32 @@
-import { createCutter } from '../conntrack/cutter.ts'
+import type { FindClusterDns } from '../cluster/cluster-dns.ts'
+import type { Events, EventsOptions } from '../cluster/events.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
+import { createKeeping, noStore } from '../confirm/keeping.ts'
+import { noTrials } from '../confirm/trials.ts'
+import { createCutter } from '../conntrack/cutter.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
+import { openStateFolder } from '../host/state-folder.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import type { Wanted } from '../policy/decide.ts'
+import type { Probe } from '../probes/probe.ts'
 import { parseRulesets } from '../ruleset/parse.ts'
 import type { Labels } from '../ruleset/select.ts'
-import type { CutStatus } from '../status/status.ts'
 import { createSchedule } from '../schedule.ts'
-import { serveHealth } from '../telemetry/health.ts'
+import type { CutStatus } from '../status/status.ts'
 import { createLog } from '../telemetry/log.ts'
-import type { Logger } from '../telemetry/log.ts'
 import { createAlarm } from './alarm.ts'
 import { createLoop } from './loop.ts'
+import type { Loop } from './loop.ts'
 import { openNetwork } from './node.ts'
+import { openProbing, openTrials } from './open-trials.ts'
+import { createOrders } from './orders.ts'
 import { parseOnce } from './parse-once.ts'
 import { createReporter } from './reporter.ts'
+import { startHealth } from './start-health.ts'
+import { takeTurn } from './take-turn.ts'
 import { createClusterWatch } from './watch-cluster.ts'
 import type { WatchCluster } from './watch-cluster.ts'
-import { startCron, watchDrift, watchNetwork, watchNode, watchRules } from './watches.ts'
+import { startCron, watchDrift, watchMode, watchNetwork, watchNode, watchRules } from './watches.ts'
 
 export type AgentOptions = {
   /** Folder of Ruleset files: the mounted ConfigMap. */
@@ -28,16 +37,30 @@ export type AgentOptions = {
   readonly verifySchedule: string
   readonly reapplySchedule: string
   readonly statusFile: string | undefined
+  /** Folder on the host for what outlives the agent; absent: nothing does. */
+  readonly stateDir: string | undefined
+  /** File on the host that lets one agent act at a time. */
+  readonly lockFile: string
+  /** How long a change may take to be confirmed, in ms. */
+  readonly confirmDeadlineMs: number
   readonly healthAddress: { readonly host: string; readonly port: number } | undefined
   readonly logLevel: string
   /** One pass, then the end. */
   readonly once: boolean
   /** Compare only. */
   readonly dryRun: boolean
-  /** The own Node of the cluster, or the labels of a host that is in none. */
-  readonly node: OwnNode | { readonly labels: Labels }
-  /** Absent of a host that is in no cluster. */
-  readonly watchCluster: WatchCluster | undefined
+  /** The cluster this node is part of, or the labels of a host that is in none. */
+  readonly place: ClusterSide | { readonly labels: Labels }
+}
+
+/** The cluster as an agent on one of its nodes deals with it. */
+export type ClusterSide = {
+  readonly node: OwnNode
+  readonly watch: WatchCluster
+  /** What makes this node part of the cluster; made anew for each change of rules. */
+  readonly probes: () => readonly Probe[]
+  readonly findDns: FindClusterDns
+  readonly openEvents: (onError: EventsOptions['onError']) => Events
 }
 
 /** What the process is told from outside. */
@@ -54,66 +77,124 @@ const introductionMs = 5_000
 /** Runs the agent until it is told to stop; the rules stay in force then. Returns the exit code. */
 export async function runAgent(options: AgentOptions, signals: ProcessSignals): Promise<number> {
   const log = createLog(options.logLevel)
-  const node = 'read' in options.node ? options.node : undefined
-  let labels = 'labels' in options.node ? options.node.labels : undefined
-  const reporter = createReporter({ log, node, statusFile: options.statusFile, dryRun: options.dryRun })
+  const { dryRun, place } = options
+  const inCluster = 'node' in place ? place : undefined
+  let labels = 'labels' in place ? place.labels : undefined
+  let loop: Loop | undefined
+  let waitsFor = 'no pass has ended yet'
+  const health = await startHealth(
+    options.once ? undefined : options.healthAddress,
+    { ailment: () => loop?.ailment(), unready: () => (loop === undefined ? waitsFor : loop.unready()) },
+    log,
+  )
+  const turn = await takeTurn(options, { log, stop: signals.stop, onWait: (reason) => (waitsFor = reason) })
+  if (turn === undefined) {
+    health?.close()
+    return options.once ? 1 : 0
+  }
+
   const network = await openNetwork(options.targetPid, options.backend)
+  const parse = parseOnce(parseRulesets)
+  const keeping = await createKeeping(
+    options.stateDir === undefined || dryRun ? noStore : openStateFolder(options.stateDir),
+    parseRulesets,
+  )
+  const events = dryRun
+    ? undefined
+    : inCluster?.openEvents((error) => log.warn({ err: error }, 'an Event could not be sent'))
+  const reporter = createReporter({
+    log,
+    node: inCluster?.node,
+    events,
+    statusFile: options.statusFile,
+    dryRun,
+  })
+  const ask = (reason: 'confirm' | 'mode' | 'cut' | 'expiry' | 'cluster') => schedule.trigger({ reason })
+  const orders = createOrders({
+    annotation: keeping.mode(),
+    stateDir: options.stateDir,
+    onAnnotation: (value) => void keeping.noteMode(value),
+    onChange: () => ask('mode'),
+  })
+  const probing = await openProbing(options, { log, network, inCluster, stop: signals.stop })
+  const trials = dryRun
+    ? noTrials
+    : openTrials(keeping, {
+        ...probing,
+        deadlineMs: options.confirmDeadlineMs,
+        turnOf: () => ({ kind: 'go' }),
+        onChange: () => ask('confirm'),
+        onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
+        onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
+      })
   let lastCut: CutStatus | undefined
   const cutter = createCutter({
     exec: network.exec,
     onCut(cut) {
       log[cut.failed > 0 ? 'warn' : 'info'](cut, 'standing connections that are denied now were cut')
       lastCut = { at: new Date().toISOString(), ...cut }
-      schedule.trigger({ reason: 'cut' })
+      ask('cut')
     },
   })
-  const expiry = createAlarm(() => schedule.trigger({ reason: 'expiry' }))
-  const cluster = createClusterWatch(options.watchCluster, {
-    onChange: () => schedule.trigger({ reason: 'cluster' }),
+  const expiry = createAlarm(() => ask('expiry'))
+  const cluster = createClusterWatch(inCluster?.watch, {
+    onChange: () => ask('cluster'),
     onError: (error) => log.warn({ err: error }, 'reading the cluster failed; what was read before stays'),
   })
-  const loop = createLoop({
+  loop = createLoop({
     ...network,
     onNewRules(policy, families) {
-      if (!options.dryRun) cutter.start(policy, families)
+      if (!dryRun) cutter.start(policy, families)
     },
     lastCut: () => lastCut,
     readSources: async () => readRulesetFiles(options.rules),
-    parse: parseOnce(parseRulesets),
+    parse,
     labels: () => labels,
     clusterFacts: cluster.facts,
-    dryRun: options.dryRun,
+    trials: { ...trials, problems: () => [...turn.problems, ...probing.problems, ...trials.problems()] },
+    override: orders.override,
+    dryRun,
     now: () => new Date(),
     report(status, memory, triggers) {
       reporter.report(status, memory, triggers)
-      cluster.startFor(memory.decision?.rulesets ?? [])
+      cluster.startFor([...(memory.decision?.rulesets ?? []), ...(memory.candidate?.rulesets ?? [])])
       expiry.setTo(expiryOf(memory.decision?.wanted))
     },
   })
   const schedule = createSchedule({ pass: loop.pass, timer: startTimer, random: Math.random })
+  const end = async () => {
+    trials.stop()
+    await Promise.all([reporter.flush(), cluster.stop()])
+    await turn.release()
+    health?.close()
+  }
   if (options.once) {
-    if (node !== undefined) ({ labels } = await node.read(signals.stop))
+    if (inCluster !== undefined) {
+      const node = await inCluster.node.read(signals.stop)
+      labels = node.labels
+      orders.setAnnotation(node.annotations)
+    }
     // What comes in meanwhile shall not start passes of its own.
     await schedule.stop()
     await loop.pass([{ reason: 'start' }])
     if (await cluster.introduced(introductionMs)) await loop.pass([{ reason: 'cluster' }])
-    await Promise.all([cutter.settled(), cluster.stop()])
-    await reporter.flush()
+    while (await trials.settled()) await loop.pass([{ reason: 'confirm' }])
+    await cutter.settled()
+    await end()
     return loop.unready() === undefined ? 0 : 1
   }
 
-  const health =
-    options.healthAddress === undefined ? undefined : await startHealth(options.healthAddress, loop, log)
   const stops = [
     watchRules(options.rules, schedule, log),
+    watchMode(options.stateDir, { orders, log }),
     watchDrift(options.targetPid, { isOwnProcess: network.isOwnProcess, loop, schedule, log }),
     watchNetwork(options.targetPid, schedule, log),
     startCron(options, schedule),
-    cluster.stop,
     async () => expiry.setTo(Infinity),
   ]
-  if (node !== undefined) {
-    stops.push(watchNode(node, { schedule, log, reporter, onLabels: (current) => (labels = current) }))
+  if (inCluster !== undefined) {
+    const onLabels = (current: Labels) => (labels = current)
+    stops.push(watchNode(inCluster.node, { schedule, log, reporter, orders, onLabels }))
   }
   signals.onHangup(() => schedule.trigger({ reason: 'signal' }))
   schedule.trigger({ reason: 'start' })
@@ -122,28 +203,12 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   log.info('stopping: the rules stay in force')
   await Promise.all(stops.map(async (stop) => stop()))
   await schedule.stop()
-  await reporter.flush()
-  health?.close()
+  await end()
   return 0
 }
 
 function expiryOf(wanted: Wanted | undefined): number {
   return wanted?.kind === 'policy' ? wanted.policy.changesAt : Infinity
-}
-
-async function startHealth(
-  address: { host: string; port: number },
-  loop: Parameters<typeof serveHealth>[1],
-  log: Logger,
-) {
-  try {
-    const server = await serveHealth(address, loop)
-    log.info({ address: server.address() }, 'answering probes')
-    return server
-  } catch (error) {
-    log.error({ err: error, ...address }, 'no probes are answered: the address cannot be used')
-    return undefined
-  }
 }
 
 function startTimer(ms: number, callback: () => void) {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { createDataplaneReader, readDataplane } from '../host/dataplane.ts'
 import { createExec } from '../host/exec.ts'
 import type { Exec } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
@@ -16,7 +17,7 @@ import type { Effects } from '../reconcile.ts'
 /** The network of a node as the agent and the commands see it. */
 export type NodeNetwork = Pick<
   Effects,
-  'readFacts' | 'readFamilies' | 'detectBackend' | 'tables' | 'ipsets'
+  'readFacts' | 'readDataplane' | 'readFamilies' | 'detectBackend' | 'tables' | 'ipsets'
 > & {
   readonly exec: Exec
   readonly legacyTables: LegacyTables
@@ -45,6 +46,10 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
     ipsets: createIpsets(exec),
     isOwnProcess: (pid) => started.includes(pid),
     readFacts: createFactsReader(exec, targetPid),
+    readDataplane: createDataplaneReader(
+      async (external) => readDataplane(exec, targetPid, external),
+      () => performance.now(),
+    ),
     readFamilies: async () => readFamilies(targetPid),
     detectBackend: async (current) =>
       backend === 'auto' ? detectBackend(exec, legacyTables, current) : backend,

@@ -4,6 +4,8 @@ import { InvalidArgumentError, Option } from 'commander'
 import { validate as isCron } from 'node-cron'
 import type { Labels } from '../ruleset/select.ts'
 import { messageOf } from '../errors.ts'
+import { defaultLockPath } from '../host/lock.ts'
+import { defaultStateFolder } from '../host/state-folder.ts'
 import { parseCidr } from '../ruleset/address.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -41,6 +43,40 @@ export function namespaceOption(): Option {
   return option('--namespace <name>', 'NAMESPACE', 'namespace of the agents and their Service').default(
     'node-firewall',
   )
+}
+
+export function podOption(): Option {
+  return option('--pod <name>', 'POD', 'name of the pod of this agent: its log is how the kubelet is probed')
+}
+
+export function stateDirOption(): Option {
+  return option(
+    '--state-dir <dir>',
+    'STATE_DIR',
+    'folder on the host for the last good rules and what is tried, or off',
+  ).default(defaultStateFolder)
+}
+
+export function lockFileOption(): Option {
+  return option(
+    '--lock-file <file>',
+    'LOCK_FILE',
+    'file on the host that lets one agent act at a time',
+  ).default(defaultLockPath)
+}
+
+export function confirmDeadlineOption(): Option {
+  return option(
+    '--confirm-deadline <seconds>',
+    'CONFIRM_DEADLINE',
+    'a change that is not confirmed by then is rolled back',
+  )
+    .default(30)
+    .argParser((text) => {
+      const seconds = /^[0-9]{1,4}$/.test(text) ? Number(text) : 0
+      if (seconds < 1 || seconds > 3_600) throw new InvalidArgumentError('expected seconds, from 1 to 3600')
+      return seconds
+    })
 }
 
 export function podCidrsOption(): Option {

@@ -2,14 +2,18 @@ import { hostname } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { findAccess } from '../cluster/access.ts'
+import { createClusterDns } from '../cluster/cluster-dns.ts'
+import { createClusterProbes } from '../cluster/cluster-probes.ts'
+import { createEvents } from '../cluster/events.ts'
 import { watchClusterFacts } from '../cluster/cluster-facts.ts'
 import { connectOwnNode } from '../cluster/own-node.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import { isExpected } from '../errors.ts'
 import type { Cidr } from '../ruleset/address.ts'
+import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from './agent.ts'
-import type { AgentOptions, ProcessSignals } from './agent.ts'
+import type { AgentOptions, ClusterSide, ProcessSignals } from './agent.ts'
 import { clean } from './clean.ts'
 import type { ExplainOptions } from './explain.ts'
 import type { ImportFlags } from './import.ts'
@@ -57,6 +61,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.nodeOption())
     .addOption(options.standaloneOption())
     .addOption(options.namespaceOption())
+    .addOption(options.podOption())
     .addOption(options.podCidrsOption())
     .addOption(options.statusFileOption())
     .addOption(options.backendOption())
@@ -66,6 +71,9 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(
       options.cronOption('reapply-schedule', 'REAPPLY_SCHEDULE', 'when to rewrite (default: each 10 min)'),
     )
+    .addOption(options.stateDirOption())
+    .addOption(options.lockFileOption())
+    .addOption(options.confirmDeadlineOption())
     .addOption(options.healthOption())
     .addOption(options.flag('--once', 'ONCE', 'one pass, then exit: 0 if the rules are in force, else 1'))
     .addOption(options.flag('--dry-run', 'DRY_RUN', 'write nothing, only tell what differs'))
@@ -184,34 +192,46 @@ function collect(value: string, before: readonly string[] = []): string[] {
 type NodeFlags = { readonly node?: string; readonly standalone?: boolean }
 
 type AgentFlags = NodeFlags &
-  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> & {
+  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'lockFile' | 'logLevel'> & {
     readonly namespace: string
     readonly podCidrs: readonly Cidr[]
+    readonly pod?: string
+    readonly stateDir: string
+    readonly confirmDeadline: number
   } & Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
     readonly healthAddress: NonNullable<AgentOptions['healthAddress']> | 'off'
   }
 
 function agentOptions(flags: AgentFlags): AgentOptions {
   const name = flags.node ?? hostname()
+  const place = nodeOf(flags)
   return {
     ...flags,
     verifySchedule: flags.verifySchedule ?? options.defaultVerifySchedule(name),
     reapplySchedule: flags.reapplySchedule ?? options.defaultReapplySchedule(name),
     statusFile: flags.statusFile ?? (flags.standalone === true ? standaloneStatusFile : undefined),
+    stateDir: flags.stateDir === 'off' ? undefined : flags.stateDir,
+    confirmDeadlineMs: flags.confirmDeadline * 1_000,
     healthAddress: flags.healthAddress === 'off' ? undefined : flags.healthAddress,
     once: flags.once ?? false,
     dryRun: flags.dryRun ?? false,
-    node: nodeOf(flags),
-    watchCluster: flags.standalone === true ? undefined : clusterWatch(name, flags),
+    place: 'labels' in place ? place : clusterSide(name, place, flags),
   }
 }
 
-function clusterWatch(nodeName: string, { namespace, podCidrs }: AgentFlags): AgentOptions['watchCluster'] {
+function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): ClusterSide {
+  const { namespace, podCidrs, pod } = flags
   const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
-  return async (handlers, signal) => watchClusterFacts(options, handlers, signal)
+  return {
+    node,
+    watch: async (handlers, signal) => watchClusterFacts(options, handlers, signal),
+    probes: () => createClusterProbes({ ...options, podName: pod }),
+    findDns: createClusterDns(options),
+    openEvents: (onError) => createEvents({ ...options, podName: pod, onError }),
+  }
 }
 
-function nodeOf({ node, standalone }: NodeFlags): AgentOptions['node'] {
+function nodeOf({ node, standalone }: NodeFlags): OwnNode | { readonly labels: Labels } {
   if (standalone === true) return { labels: options.hostLabels(node) }
   if (node !== undefined) return connect(node)
   throw new UsageError(

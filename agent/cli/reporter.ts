@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { Events } from '../cluster/events.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import { replaceFile } from '../host/status-file.ts'
 import type { Memory, Trigger } from '../reconcile.ts'
 import { toAnnotations } from '../status/annotations.ts'
+import { eventsBetween } from '../status/events.ts'
 import { createPublisher } from '../status/publish.ts'
 import type { Status } from '../status/status.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -19,24 +21,28 @@ export type Reporter = {
 export type ReporterOptions = {
   readonly log: Logger
   readonly node: OwnNode | undefined
+  readonly events: Events | undefined
   readonly statusFile: string | undefined
   readonly dryRun: boolean
 }
 
 /** Tells of each pass wherever people look: in the log, on the Node, in a file. */
-export function createReporter({ log, node, statusFile, dryRun }: ReporterOptions): Reporter {
+export function createReporter({ log, node, events, statusFile, dryRun }: ReporterOptions): Reporter {
   const toLog = createLogReport(log)
   const toFile = statusFile === undefined || dryRun ? undefined : createFileReport(statusFile, log)
   const publisher = node === undefined || dryRun ? undefined : publishOn(node, log)
+  let before: Status | undefined
   return {
     report(status, memory, triggers) {
       toLog(status, memory, triggers)
+      for (const event of eventsBetween(before, status)) events?.emit(event)
+      before = status
       toFile?.write(status)
       publisher?.publish(status)
     },
     seen: (annotations) => publisher?.seen(annotations),
     async flush() {
-      await Promise.all([toFile?.flush(), publisher?.flush()])
+      await Promise.all([toFile?.flush(), publisher?.flush(), events?.flush()])
     },
   }
 }

@@ -1,3 +1,4 @@
+import { noTrials } from '../confirm/trials.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import { noClusterFacts } from '../policy/policy.ts'
@@ -30,6 +31,8 @@ export async function verify({ rules, targetPid, backend, labels }: VerifyOption
     clusterFacts: () => noClusterFacts,
     lastCut: () => undefined,
     dryRun: true,
+    trials: noTrials,
+    override: () => ({ problems: [] }),
     now: () => new Date(),
   })
   const problems = memory.decision?.problems ?? []

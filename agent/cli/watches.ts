@@ -1,5 +1,6 @@
 import { schedule as scheduleCron } from 'node-cron'
 import type { OwnNode } from '../cluster/own-node.ts'
+import { watchModeFile } from '../host/mode-file.ts'
 import { createNetworkReader } from '../host/network-events.ts'
 import { watchFolder } from '../host/watch-folder.ts'
 import { watchCommand } from '../host/watch-command.ts'
@@ -8,6 +9,7 @@ import type { Labels } from '../ruleset/select.ts'
 import type { Schedule } from '../schedule.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Loop } from './loop.ts'
+import type { Orders } from './orders.ts'
 import type { Reporter } from './reporter.ts'
 
 /** Ends what was started, and resolves when it has ended. */
@@ -88,20 +90,34 @@ export function startCron({ verifySchedule, reapplySchedule }: Schedules, schedu
   }
 }
 
+/** The file by which somebody on the host switches this node off, or to audit mode. */
+export function watchMode(folder: string | undefined, { orders, log }: ModeWatch): Stop {
+  if (folder === undefined) return async () => {}
+  void orders.readFile()
+  return watchModeFile(folder, {
+    onChange: () => void orders.readFile(),
+    onError: (error) => log.warn({ err: error, folder }, 'watching the mode on the host failed'),
+  })
+}
+
+type ModeWatch = { readonly orders: Orders; readonly log: Logger }
+
 type NodeWatch = {
   readonly schedule: Schedule
   readonly log: Logger
   readonly reporter: Reporter
+  readonly orders: Orders
   readonly onLabels: (labels: Labels) => void
 }
 
-export function watchNode(node: OwnNode, { schedule, log, reporter, onLabels }: NodeWatch): Stop {
+export function watchNode(node: OwnNode, { schedule, log, reporter, orders, onLabels }: NodeWatch): Stop {
   const controller = new AbortController()
   let known = ''
   const watching = node.watch(
     {
       onNode({ labels, annotations }) {
         reporter.seen(annotations)
+        orders.setAnnotation(annotations)
         const seen = JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)))
         if (seen === known) return
         known = seen

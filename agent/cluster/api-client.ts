@@ -7,6 +7,8 @@ import { describe, send } from './send.ts'
 import type { ApiRequest } from './send.ts'
 
 export type ApiClient = {
+  /** The whole answer, as it came; it may be empty. */
+  readonly text: (request: ApiRequest, signal?: AbortSignal) => Promise<string>
   /** The whole answer, as a value. */
   readonly json: (request: ApiRequest, signal?: AbortSignal) => Promise<unknown>
   /** The lines of an answer that goes on, as values. */
@@ -22,20 +24,29 @@ export type ClientOptions = {
   readonly silenceMs: number
 }
 
+export type ConnectOptions = Pick<ClientOptions, 'getAccess'> & Partial<ClientOptions>
+
+/** A client with the agent's name and patience: 10 s, and in a watch, where a bookmark comes every minute, 150 s. */
+export function connectClient(options: ConnectOptions): ApiClient {
+  const { getAccess, userAgent = 'node-firewall', timeoutMs = 10_000, silenceMs = 150_000 } = options
+  return createClient({ getAccess, userAgent, timeoutMs, silenceMs })
+}
+
 /** Requests that end in a value or an `ApiError`; or, when `signal` aborts, in its reason. */
-export function createClient(options: ClientOptions): ApiClient {
+function createClient(options: ClientOptions): ApiClient {
+  const text: ApiClient['text'] = async (request, signal) => {
+    const guard = startGuard(options.timeoutMs, signal)
+    try {
+      return await readAll(await exchange(request, options, guard))
+    } catch (error) {
+      throw explain(error, request, guard, options.timeoutMs, signal)
+    } finally {
+      guard.release()
+    }
+  }
   return {
-    async json(request, signal) {
-      const guard = startGuard(options.timeoutMs, signal)
-      try {
-        const answer = await exchange(request, options, guard)
-        return parse(request, await readAll(answer))
-      } catch (error) {
-        throw explain(error, request, guard, options.timeoutMs, signal)
-      } finally {
-        guard.release()
-      }
-    },
+    text,
+    json: async (request, signal) => parse(request, await text(request, signal)),
 
     async *lines(request, signal) {
       const guard = startGuard(options.timeoutMs, signal)

@@ -1,6 +1,6 @@
 import type { Cidr } from '../ruleset/address.ts'
 import { createAnnouncer } from './announce.ts'
-import { createClient } from './api-client.ts'
+import { connectClient } from './api-client.ts'
 import { ApiError } from './api-error.ts'
 import { realClock } from './clock.ts'
 import { slicesPath } from './endpoint-slice.ts'
@@ -46,10 +46,9 @@ export async function watchClusterFacts(
   handlers: ClusterFactsHandlers,
   signal: AbortSignal,
 ): Promise<void> {
-  const { getAccess, userAgent = 'node-firewall', timeoutMs = 10_000, silenceMs = 150_000 } = options
   const { namespace, serviceName = 'node-firewall', keepMs = 600_000, clock = realClock } = options
   const { onError } = handlers
-  const client = createClient({ getAccess, userAgent, timeoutMs, silenceMs })
+  const client = connectClient(options)
   const nodes = createLingering(keyOfCidr, keepMs)
   const apiServers = createLingering(keyOfCidr, keepMs)
   const apiServerPorts = createLingering(keyOfPort, keepMs)

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { GetAccess } from './access.ts'
-import { createClient } from './api-client.ts'
+import { connectClient } from './api-client.ts'
 import { ApiError } from './api-error.ts'
 import { realClock } from './clock.ts'
 import type { Clock } from './clock.ts'
@@ -45,14 +45,8 @@ export type OwnNodeOptions = {
 }
 
 export function connectOwnNode(options: OwnNodeOptions): OwnNode {
-  const {
-    nodeName,
-    getAccess,
-    userAgent = 'node-firewall',
-    timeoutMs = 10_000,
-    silenceMs = 150_000,
-  } = options
-  const client = createClient({ getAccess, userAgent, timeoutMs, silenceMs })
+  const { nodeName } = options
+  const client = connectClient(options)
   const path = `/api/v1/nodes/${encodeURIComponent(nodeName)}`
 
   return {

@@ -25,9 +25,20 @@ export type Trial = {
 /** Rulesets that were rolled back: they are not tried again until their text changes. */
 export type Quarantined = {
   readonly hash: string
+  /** Digest of the files: whoever wants another try of the same rules changes a comment. */
+  readonly text: string
   /** The probe that failed, and why. */
   readonly probe: string
   readonly reason: string
   /** RFC 3339 */
   readonly at: string
+}
+
+/** What changes with every trial. It is one file, so that no crash comes between the end of a trial and its outcome. */
+export type Journal = {
+  readonly trial?: Trial
+  /** The newest first. */
+  readonly quarantined: readonly Quarantined[]
+  /** What the annotation of the Node said last: it holds while the API server is away. */
+  readonly mode?: string
 }

@@ -39,6 +39,8 @@ export type Known = {
   readonly cluster: ClusterFacts
   /** ms since the epoch */
   readonly now: number
+  /** All rulesets are in audit mode, whatever they say. */
+  readonly audits?: boolean
 }
 
 /**
@@ -65,12 +67,13 @@ export function decide(last: Decision | undefined, known: Known): Decision {
   if (selected.rulesets.length === 0) return { wanted: { kind: 'nothing' }, rulesets, problems }
   if (facts === undefined)
     return keep({ rulesets, obstacle: 'the interfaces of this node could not be read' })
-  const resolvedFrom = { selected: selected.rulesets, facts, cluster }
+  const meant = known.audits === true ? selected.rulesets.map(inAuditMode) : selected.rulesets
+  const resolvedFrom = { selected: meant, facts, cluster }
   if (last?.wanted.kind === 'policy' && isCurrent(last, resolvedFrom, now)) {
     return { wanted: last.wanted, rulesets, problems, resolvedFrom }
   }
   try {
-    const policy = resolvePolicy(selected.rulesets, { facts, cluster, now })
+    const policy = resolvePolicy(meant, { facts, cluster, now })
     return { wanted: { kind: 'policy', policy }, rulesets, problems, resolvedFrom }
   } catch (error) {
     if (error instanceof UnresolvedError) return keep({ rulesets, obstacle: error.message })
@@ -88,4 +91,13 @@ function isCurrent({ wanted, resolvedFrom }: Decision, from: ResolvedFrom, now: 
     cluster === from.cluster &&
     JSON.stringify(facts) === JSON.stringify(from.facts)
   )
+}
+
+const audited = new WeakMap<Ruleset, Ruleset>()
+
+/** The same object for the same ruleset, so that it need not be resolved again. */
+function inAuditMode(ruleset: Ruleset): Ruleset {
+  const known = audited.get(ruleset) ?? { ...ruleset, mode: 'audit' }
+  audited.set(ruleset, known)
+  return known
 }

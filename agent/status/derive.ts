@@ -1,10 +1,23 @@
+import type { Dataplane } from '../bypass/dataplane.ts'
+import { findBypasses } from '../bypass/find-bypasses.ts'
+import { describeFinding } from '../bypass/finding.ts'
+import type { Override } from '../confirm/break-glass.ts'
+import type { Progress } from '../confirm/trials.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import type { FamilyOutcome, Seen } from '../netfilter/keep-family.ts'
 import type { Decision } from '../policy/decide.ts'
 import type { NodeFacts } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
 import { formatProblem } from '../ruleset/problem.ts'
-import type { CutStatus, DriftStatus, FamilyStatus, State, Status, StatusDetails } from './status.ts'
+import type {
+  ChangeStatus,
+  CutStatus,
+  DriftStatus,
+  FamilyStatus,
+  State,
+  Status,
+  StatusDetails,
+} from './status.ts'
 
 /** What a pass knows at its end. */
 export type Knowledge = {
@@ -15,6 +28,14 @@ export type Knowledge = {
   /** What is worth knowing of the backend that is not in use, as of the last time somebody looked. */
   readonly otherRules: readonly string[]
   readonly drift: DriftStatus
+  /** What stands beside netfilter on the way of packets. */
+  readonly dataplane?: Dataplane | undefined
+  /** Where new rulesets stand, if they are not simply in force. */
+  readonly progress?: Progress | undefined
+  /** Who has overridden the rulesets, and what is odd about it. */
+  readonly overridden?: { readonly override?: Override; readonly problems: readonly string[] }
+  /** What is wrong with what is kept on the host. */
+  readonly keptProblems?: readonly string[]
   readonly cut?: CutStatus | undefined
   readonly appliedAt?: string | undefined
   readonly verifiedAt?: string | undefined
@@ -41,7 +62,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
     ...(decision?.obstacle === undefined ? [] : [decision.obstacle]),
     ...outcomes.flatMap(([family, { left }]) => left.map(({ message }) => `${family}: ${message}`)),
   ]
-  const state = deriveState(decision, errors, troubles)
+  const state = deriveState(knowledge, errors, troubles)
   return {
     state,
     ruleset: inForce(families),
@@ -54,10 +75,12 @@ export function deriveStatus(knowledge: Knowledge): Status {
       ...portsOf(facts),
       families: Object.fromEntries(outcomes.map(([family, outcome]) => [family, familyStatus(outcome)])),
       drift: knowledge.drift,
+      ...changeOf(knowledge.progress),
+      ...(knowledge.overridden?.override === undefined ? {} : { mode: knowledge.overridden.override }),
       ...(knowledge.cut === undefined ? {} : { connections: knowledge.cut }),
       problems: errors.slice(0, mostListed),
       warnings: warnings(knowledge),
-      notEnforceable: notEnforceable(families),
+      notEnforceable: notEnforceable(knowledge),
     },
   }
 }
@@ -67,15 +90,40 @@ function portsOf(facts: FactsSeen | undefined): Pick<StatusDetails, 'ports'> {
   return Object.keys(ports).length === 0 ? {} : { ports }
 }
 
+function changeOf(progress: Progress | undefined): { readonly change?: ChangeStatus } {
+  if (progress === undefined) return {}
+  const { kind, hash: ruleset } = progress
+  switch (kind) {
+    case 'wait':
+    case 'stopped':
+      return { change: { ruleset, step: kind === 'wait' ? 'waiting' : kind, message: progress.message } }
+    case 'confirming':
+      return { change: { ruleset, step: kind, probes: progress.probes } }
+    case 'rolled back': {
+      const { probe, reason, at } = progress.quarantined
+      return { change: { ruleset, step: kind, failed: `${probe}: ${reason}`, at } }
+    }
+  }
+}
+
 function deriveState(
-  decision: Decision | undefined,
+  { decision, progress, overridden }: Knowledge,
   errors: readonly string[],
   troubles: readonly string[],
 ): State {
   if (troubles.length > 0) return 'Degraded'
+  if (overridden?.override?.mode === 'off') return 'Off'
   if (errors.length > 0) return 'Invalid'
+  if (progress !== undefined) return stateOf[progress.kind]
   if (decision?.wanted.kind !== 'policy') return 'Off'
   return decision.wanted.policy.mode === 'audit' ? 'Auditing' : 'Enforcing'
+}
+
+const stateOf: Readonly<Record<Progress['kind'], State>> = {
+  wait: 'Waiting',
+  stopped: 'Waiting',
+  confirming: 'Confirming',
+  'rolled back': 'RolledBack',
 }
 
 function inForce(families: Knowledge['families']): string {
@@ -89,21 +137,48 @@ function describe(
   errors: readonly string[],
   troubles: readonly string[],
 ): string {
-  const { families } = knowledge
+  const { families, progress, overridden } = knowledge
   const standing = standingRules(families)
   switch (state) {
     case 'Enforcing':
       return `${standing} verified with iptables-${knowledge.backend}`
     case 'Auditing':
-      return `nothing is denied, only counted and logged; ${standing}`
+      return `nothing is denied, only counted and logged${orderedBy(overridden)}; ${standing}`
     case 'Off':
-      return 'no ruleset selects this node: nothing is filtered'
+      return overridden?.override === undefined
+        ? 'no ruleset selects this node: nothing is filtered'
+        : `nothing is filtered${orderedBy(overridden)}`
+    case 'Waiting':
+    case 'Confirming':
+    case 'RolledBack':
+      return progress === undefined ? standing : describeProgress(progress, standing)
     case 'Invalid': {
       const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''
       return `${errors[0]}${more}; ${standing} of before`
     }
     case 'Degraded':
       return [...troubles, ...errors.slice(0, 1), standing].join('; ')
+  }
+}
+
+function orderedBy(overridden: Knowledge['overridden']): string {
+  const by = overridden?.override?.by
+  return by === undefined ? '' : ` by order of ${by}`
+}
+
+function describeProgress(progress: Progress, standing: string): string {
+  const { hash } = progress
+  switch (progress.kind) {
+    case 'wait':
+      return `ruleset ${hash} waits: ${progress.message}; ${standing} of before`
+    case 'stopped':
+      return `ruleset ${hash} is not tried here: ${progress.message}; ${standing} of before`
+    case 'confirming':
+      return `ruleset ${hash} is being tried, ${progress.probes.length} probes decide; ${standing}`
+    case 'rolled back': {
+      const { probe, reason } = progress.quarantined
+      return `ruleset ${hash} was rolled back, ${probe} failed: ${reason}; it is not tried again until its text changes; ${standing} of before`
+    }
   }
 }
 
@@ -136,7 +211,8 @@ function familyStatus({ seen, error }: FamilyOutcome): FamilyStatus {
   }
 }
 
-function warnings({ decision, families, facts, otherRules }: Knowledge): string[] {
+function warnings(knowledge: Knowledge): string[] {
+  const { decision, families, facts, otherRules, overridden, keptProblems = [], dataplane } = knowledge
   const ofInput = (decision?.problems ?? [])
     .filter(({ severity }) => severity === 'warning')
     .map(formatProblem)
@@ -148,14 +224,16 @@ function warnings({ decision, families, facts, otherRules }: Knowledge): string[
         `${family}: the policy of ${base} is DROP, so what a rule accepts is dropped unless somebody else accepts it`,
     ),
   ])
-  return [...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
+  const ofHost = [...(overridden?.problems ?? []), ...keptProblems, ...(dataplane?.unread ?? [])]
+  return [...ofHost, ...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
     0,
     mostListed * 2,
   )
 }
 
-function notEnforceable(families: Knowledge['families']): string[] {
-  return Object.entries(families).flatMap(([family, { seen }]) => {
+function notEnforceable({ families, dataplane }: Knowledge): string[] {
+  const beside = dataplane === undefined ? [] : findBypasses(dataplane).map(describeFinding)
+  const before = Object.entries(families).flatMap(([family, { seen }]) => {
     return Object.entries(seen?.positions ?? {}).flatMap(([base, { precededBy }]) => {
       if (precededBy === undefined) return []
       const { rule } = precededBy
@@ -164,6 +242,7 @@ function notEnforceable(families: Knowledge['families']): string[] {
       ]
     })
   })
+  return [...before, ...beside].slice(0, mostListed * 2)
 }
 
 /** Base chains that lead to ours and drop what nobody decides. */

@@ -1,3 +1,4 @@
+import type { Override } from '../confirm/break-glass.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import type { ServicePorts } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
@@ -5,11 +6,22 @@ import type { Family } from '../ruleset/address.ts'
 /**
  * - Enforcing: read back from the kernel, and as the rulesets say.
  * - Auditing: the same, but every ruleset is in audit mode: nothing is denied, only counted and logged.
+ * - Waiting: rulesets that are new are not this node's turn yet, or will never be; those confirmed last are in force.
+ * - Confirming: new rulesets are in force, and it is being seen whether the node still works.
+ * - RolledBack: they did not let the node work; those confirmed last are in force again.
  * - Invalid: the rulesets have errors; what was in force before them stays.
  * - Degraded: something is not as it should be, or cannot be known; the message says what.
- * - Off: no ruleset selects this node, so nothing of ours is in the kernel.
+ * - Off: no ruleset selects this node, or somebody has switched it off, so nothing of ours is in the kernel.
  */
-export type State = 'Enforcing' | 'Auditing' | 'Invalid' | 'Degraded' | 'Off'
+export type State =
+  | 'Enforcing'
+  | 'Auditing'
+  | 'Waiting'
+  | 'Confirming'
+  | 'RolledBack'
+  | 'Invalid'
+  | 'Degraded'
+  | 'Off'
 
 /** What a node says of itself. Times are RFC 3339. */
 export type Status = {
@@ -32,6 +44,10 @@ export type StatusDetails = {
   readonly ports?: ServicePorts
   readonly families: Readonly<Partial<Record<Family, FamilyStatus>>>
   readonly drift: DriftStatus
+  /** New rulesets that are not simply in force. */
+  readonly change?: ChangeStatus
+  /** Who has overridden the rulesets of this node. */
+  readonly mode?: Override
   readonly connections?: CutStatus
   readonly problems: readonly string[]
   readonly warnings: readonly string[]
@@ -48,6 +64,18 @@ export type FamilyStatus = {
   /** `first`: no rule that could decide a packet's fate stands before the jump. */
   readonly position: 'first' | 'preceded' | 'absent'
   readonly error?: string
+}
+
+/** What becomes of rulesets that are new. */
+export type ChangeStatus = {
+  readonly ruleset: string
+  readonly step: 'waiting' | 'stopped' | 'confirming' | 'rolled back'
+  /** Probes that decide: all that worked before the change. */
+  readonly probes?: readonly string[]
+  /** The probe that failed, and why. */
+  readonly failed?: string
+  readonly at?: string
+  readonly message?: string
 }
 
 /** Connections that stood when rules began to deny them, as of the last time there were any. */

@@ -1,3 +1,4 @@
+import { noTrials } from '../../agent/confirm/trials.ts'
 import { openNetwork } from '../../agent/cli/node.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
 import { noClusterFacts } from '../../agent/policy/policy.ts'
@@ -26,6 +27,8 @@ export async function createKeeper({ pid }: Host, backend: Backend): Promise<Kee
       clusterFacts: () => noClusterFacts,
       lastCut: () => undefined,
       dryRun: false,
+      trials: noTrials,
+      override: () => ({ problems: [] }),
       now: () => new Date(),
     })
     const took = performance.now() - startedAt

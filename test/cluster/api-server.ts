@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Identity, Rule } from './api-server/access-control.ts'
+import type { Kubelet } from './api-server/call.ts'
+import { createClusterObjects } from './api-server/cluster-objects.ts'
+import type { ClusterObjects } from './api-server/cluster-objects.ts'
 import { createCredentialFiles } from './api-server/credentials.ts'
 import { createFaultQueue } from './api-server/faults.ts'
 import type { Fault } from './api-server/faults.ts'
@@ -13,11 +16,12 @@ import { createStore } from './api-server/store.ts'
 import type { Store, Stored } from './api-server/store.ts'
 
 /**
- * A small API server over TLS, on loopback unless it is told otherwise, which behaves as a real one does in what the agent relies on.
+ * A small API server over TLS, on loopback unless it is told otherwise, which behaves as a real one does in what the
+ * agent relies on.
  *
- * It keeps Nodes, ConfigMaps, EndpointSlices, Leases and Events. It does not know: managedFields, apply and
- * JSON patches, PUT, defaults and validation of anything but annotations, list directives of strategic
- * merge patches, lists of an older version.
+ * It keeps Nodes, Pods with their logs, ConfigMaps, Services, EndpointSlices, Leases and Events. It does not know:
+ * managedFields, apply and JSON patches, PUT, defaults and validation of anything but annotations, list directives of
+ * strategic merge patches, lists of an older version.
  */
 export type ApiServer = {
   readonly url: string
@@ -41,6 +45,8 @@ export type ApiServer = {
   readonly changeNode: (name: string, change: { labels?: Changes; annotations?: Changes }) => void
   readonly deleteNode: (name: string) => void
   readonly slices: Slices
+  readonly objects: ClusterObjects
+  readonly kubelet: Kubelet
   readonly openWatches: () => number
   readonly sendBookmarks: () => void
   readonly createToken: (identity: Identity) => string
@@ -93,7 +99,8 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   const store = createStore()
   const tokens = new Map<string, Identity>()
   const queue = createFaultQueue()
-  const world = { store, tokens, futureWaitMs, bookmarkEveryMs }
+  const kubelet: Kubelet = { log: 'in sync\n', dialTimeoutMs: 30_000 }
+  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet }
   const { key, certificate } = files
   const front = createFront({ world, faults: queue, host, port: options.port ?? 0, key, certificate })
   const port = await front.listen()
@@ -158,6 +165,8 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     },
     deleteNode: (name) => void store.remove(NODES, getNode(name)),
     slices: createSlices(store),
+    objects: createClusterObjects(store),
+    kubelet,
     openWatches: () => front.watches.size,
     sendBookmarks() {
       for (const watch of front.watches.values()) watch.sendBookmark()
@@ -169,9 +178,13 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   }
 }
 
-/** What the agent's ClusterRole and its two Roles allow. */
+/** What the agent's ClusterRole and its Roles allow: manifests/base/rbac.yaml. */
 export const AGENT_RULES: readonly Rule[] = [
   { verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] },
   { verbs: ['get', 'list', 'watch'], resources: [SLICES], namespace: 'node-firewall' },
+  { verbs: ['get'], resources: ['pods/log'], namespace: 'node-firewall' },
   { verbs: ['list', 'watch'], resources: [SLICES], namespace: 'default' },
+  { verbs: ['create', 'patch'], resources: ['events'], namespace: 'default' },
+  { verbs: ['get'], resources: ['leases.coordination.k8s.io'], namespace: 'kube-node-lease' },
+  { verbs: ['get'], resources: ['services'], namespace: 'kube-system', names: ['kube-dns'] },
 ]

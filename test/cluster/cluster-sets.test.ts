@@ -60,7 +60,7 @@ async function members(set: string): Promise<string[] | undefined> {
 /** The first time that the agent knows all of the cluster, and has said so on its Node. */
 async function settled(): Promise<void> {
   await expect.poll(async () => members('4-nodes'), { timeout: 10_000 }).toEqual(['192.0.2.11', '192.0.2.12'])
-  await expect.poll(async () => members('4-apiServers')).toEqual(['192.0.2.1'])
+  await expect.poll(async () => members('4-apiServers'), { timeout: 10_000 }).toEqual(['192.0.2.1'])
   await expect
     .poll(() => JSON.stringify(server.getNode('test-node')), { timeout: 20_000 })
     .toContain('Enforcing')

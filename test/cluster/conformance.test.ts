@@ -1,5 +1,7 @@
 import { describe } from 'vitest'
 import { accessConforms } from './conformance/access.ts'
+import { eventsConform } from './conformance/events.ts'
+import { lifelinesConform } from './conformance/lifelines.ts'
 import { patchesConform } from './conformance/patches.ts'
 import { readsConform } from './conformance/reads.ts'
 import { startReal } from './conformance/real.ts'
@@ -29,4 +31,6 @@ function conforms(suite: Suite): void {
   accessConforms(suite)
   watchesConform(suite)
   slicesConform(suite)
+  lifelinesConform(suite)
+  eventsConform(suite)
 }

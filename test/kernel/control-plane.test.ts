@@ -5,13 +5,13 @@ import type { Family } from '../../agent/ruleset/address.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
-import { controlPlaneAddress } from '../sandbox/control-plane/addresses.ts'
-import { apiServerUrl, createControlPlane, nodeName } from '../sandbox/control-plane.ts'
+import { agentPod, controlPlaneAddress, nodeName } from '../sandbox/control-plane/addresses.ts'
+import { apiServerUrl, createControlPlane } from '../sandbox/control-plane.ts'
 import type { ControlPlane } from '../sandbox/control-plane.ts'
 import { rulesetOf } from './enforce.ts'
 
 const name = 'kubernetes.default.svc.cluster.local'
-const log = { namespace: 'node-firewall', pod: 'agent', container: 'agent' }
+const line = 'a line of a log'
 const patient = { timeout: 30_000 }
 
 const backends = await usableBackends()
@@ -40,10 +40,9 @@ describe.each(backends)('a node and its control plane, on iptables-%s', (backend
 
   const readNode = async (via: 'endpoint' | 'balancer' | 'service', family: Family) => {
     const kubeconfig = await sandbox.apiServer.writeKubeconfig('agent', apiServerUrl(via, family))
-    return (await sandbox.client.readNode(nodeName, kubeconfig)).name
+    return (await sandbox.client.readNode(kubeconfig)).name
   }
-  const readLog = async (family: Family) =>
-    sandbox.apiServer.readLog({ ...log, address: controlPlaneAddress.nodePrivate[family] })
+  const readLog = async (family: Family) => sandbox.apiServer.readLog(family)
   const lookUp = async (family: Family, asked = name) =>
     sandbox.client.lookUp(controlPlaneAddress.dns[family], asked)
 
@@ -108,8 +107,17 @@ describe.each(backends)('a node and its control plane, on iptables-%s', (backend
 
   test.each(families)('logs come from the kubelet, over %s', async (family) => {
     const before = await sandbox.kubelet.logsRead()
-    expect(await readLog(family)).toContain('a line of a log')
+    expect(await readLog(family)).toContain(line)
     expect(await sandbox.kubelet.logsRead()).toBe(before + 1)
+  })
+
+  test.each(families)('a client gets them by way of the API server, over %s', async (family) => {
+    await sandbox.apiServer.callKubelets(family, 'endpoint')
+    const kubeconfig = await sandbox.apiServer.writeKubeconfig('agent', apiServerUrl('service', family))
+    expect(await sandbox.client.readLog(kubeconfig, { tailLines: '1' })).toContain(line)
+    await sandbox.apiServer.closeKubeletConnections()
+    await insert(family, 'INPUT', '-p tcp --dport 10250 -j REJECT --reject-with tcp-reset')
+    await expect(sandbox.client.readLog(kubeconfig)).rejects.toThrow(/500 .*\/agent.*:10250: ECONNREFUSED/)
   })
 
   test.each(families)('without the kubelet port there are no logs, over %s', async (family) => {
@@ -120,25 +128,24 @@ describe.each(backends)('a node and its control plane, on iptables-%s', (backend
     await insert(family, 'INPUT', '-p tcp --dport 10250 -j REJECT --reject-with tcp-reset')
     await expect(readLog(family)).rejects.toThrow(':10250: ECONNREFUSED')
     await takeAway()
-    expect(await readLog(family)).toContain('a line of a log')
+    expect(await readLog(family)).toContain(line)
   })
 
   test('a connection to the kubelet that stands is used again, though no new one gets through', async () => {
     await readLog('ipv4')
     await insert('ipv4', 'INPUT', '-p tcp --dport 10250 -m conntrack --ctstate NEW -j DROP')
-    expect(await readLog('ipv4')).toContain('a line of a log')
-    const unchecked = { ...log, insecureSkipTlsVerifyBackend: true }
-    const address = controlPlaneAddress.nodePrivate.ipv4
-    await expect(sandbox.apiServer.readLog({ ...unchecked, address })).rejects.toThrow('i/o timeout')
+    expect(await readLog('ipv4')).toContain(line)
+    const otherwise = { insecureSkipTLSVerifyBackend: 'true' }
+    await expect(sandbox.apiServer.readLog('ipv4', otherwise)).rejects.toThrow('i/o timeout')
   })
 
   test.each(families)('the kubelet can be called from the balancer, over %s', async (family) => {
     const source = controlPlaneAddress.balancer[family]
     await insert(family, 'INPUT', `-s ${source} -p tcp --dport 10250 -j REJECT --reject-with tcp-reset`)
-    await sandbox.apiServer.callKubeletsFrom('balancer')
+    await sandbox.apiServer.callKubelets(family, 'balancer')
     await expect(readLog(family)).rejects.toThrow('ECONNREFUSED')
-    await sandbox.apiServer.callKubeletsFrom('endpoint')
-    expect(await readLog(family)).toContain('a line of a log')
+    await sandbox.apiServer.callKubelets(family, 'endpoint')
+    expect(await readLog(family)).toContain(line)
   })
 
   test.each(families)('names are looked up in the cluster, over %s', async (family) => {
@@ -169,7 +176,7 @@ describe.each(backends)('a node and its control plane, on iptables-%s', (backend
     await takeAway()
     expect(await readNode('service', family)).toBe(nodeName)
     expect(await lookUp(family)).toHaveLength(1)
-    expect(await readLog(family)).toContain('a line')
+    expect(await readLog(family)).toContain(line)
   })
 
   test.each([
@@ -224,7 +231,12 @@ describe.each(backends)('the agent on such a node, on iptables-%s', (backend) =>
     ['service', 'ipv6'],
   ] as const)('finds the %s over %s, and reports that it enforces', async (via, family) => {
     const kubeconfig = await sandbox.apiServer.writeKubeconfig('agent', apiServerUrl(via, family))
-    const setting = { rules: mount.folder, args: ['--backend', backend], kubeconfig, inNetwork: true }
+    const setting = {
+      rules: mount.folder,
+      args: ['--backend', backend, '--pod', agentPod.name],
+      kubeconfig,
+      inNetwork: true,
+    }
     agent = await startAgent(sandbox.node, setting)
     const { pid } = agent
     const own = await readlink(`/proc/${sandbox.node.pid}/ns/net`)
@@ -233,8 +245,7 @@ describe.each(backends)('the agent on such a node, on iptables-%s', (backend) =>
     await expect.poll(state, patient).toBe('Enforcing')
     const probe = { protocol: 'tcp', address: controlPlaneAddress.node[family], port: 80 } as const
     expect(await sandbox.stranger.probe(probe)).toBe('refused')
-    const address = controlPlaneAddress.nodePrivate[family]
-    expect(await sandbox.apiServer.readLog({ ...log, address })).toContain('a line of a log')
+    expect(await sandbox.client.readLog(kubeconfig)).toContain(line)
     await agent.kill()
     expect(await sandbox.stranger.probe(probe)).toBe('refused')
     agent = await startAgent(sandbox.node, setting)

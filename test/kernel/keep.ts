@@ -1,3 +1,5 @@
+import type { Dataplane } from '../../agent/bypass/dataplane.ts'
+import { noTrials } from '../../agent/confirm/trials.ts'
 import { readNodeFacts } from '../../agent/host/network.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
 import { createIpsets } from '../../agent/netfilter/ipsets.ts'
@@ -20,6 +22,15 @@ export type Given = {
 /** One pass of the agent; rejects when anything is not as it should be after it. */
 export type Keep = (given: Given) => Promise<Memory>
 
+const nothingBeside: Dataplane = {
+  programs: [],
+  switched: [],
+  hasCalicoDevices: false,
+  tables: [],
+  untracked: [],
+  unread: [],
+}
+
 /** Runs passes on a host of the sandbox as the agent does, each with what the one before has left. */
 export async function createKeeper(host: Host, backend: Backend): Promise<Keep> {
   const tables = await openTables(host)
@@ -40,8 +51,11 @@ export async function createKeeper(host: Host, backend: Backend): Promise<Keep> 
       lastCut: () => undefined,
       clusterFacts: () => cluster,
       readFamilies: async () => families,
+      readDataplane: async () => nothingBeside,
       detectBackend: async () => backend,
       dryRun: false,
+      trials: noTrials,
+      override: () => ({ problems: [] }),
       now: () => new Date(),
     })
     memory = result.memory

@@ -7,6 +7,27 @@ import { findProblems } from './schema.ts'
 
 const folders = ['manifests/base', 'manifests/overlays/lke', 'manifests/overlays/kind']
 
+const roles = [
+  ['node-firewall-nodes', 'node-firewall', slices(['get', 'list', 'watch'])],
+  ['node-firewall-api-servers', 'default', slices(['list', 'watch'])],
+  ['node-firewall-log', 'node-firewall', { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }],
+  [
+    'node-firewall-lease',
+    'kube-node-lease',
+    { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get'] },
+  ],
+  [
+    'node-firewall-dns',
+    'kube-system',
+    { apiGroups: [''], resources: ['services'], resourceNames: ['kube-dns'], verbs: ['get'] },
+  ],
+  ['node-firewall-events', 'default', { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] }],
+] as const
+
+function slices(verbs: readonly string[]) {
+  return { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs }
+}
+
 describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
   let manifests: Manifest[]
 
@@ -27,14 +48,15 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     expect(problems).toEqual(manifests.map(({ kind }) => [kind]))
   })
 
-  it('puts everything but the right to find the API servers into its own namespace, which admits privileged pods', () => {
+  it('puts everything but its rights elsewhere into its own namespace, which admits privileged pods', () => {
     const namespace = only(manifests, 'Namespace').metadata
     expect(namespace?.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'privileged' })
     const clusterWide = new Set(['Namespace', 'ClusterRole', 'ClusterRoleBinding'])
     const found = manifests.map(({ kind, metadata }) => [kind, metadata?.name, metadata?.namespace])
     const expected = ({ kind, metadata }: Manifest) => {
       if (clusterWide.has(kind)) return undefined
-      return metadata?.name === 'node-firewall-api-servers' ? 'default' : namespace?.name
+      const elsewhere = roles.find(([name]) => name === metadata?.name)?.[1]
+      return elsewhere ?? namespace?.name
     }
     expect(found).toEqual(
       manifests.map((manifest) => [manifest.kind, manifest.metadata?.name, expected(manifest)]),
@@ -76,6 +98,7 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     expect(container()?.env).toEqual([
       { name: 'NODE_FIREWALL_NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
       { name: 'NODE_FIREWALL_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
+      { name: 'NODE_FIREWALL_POD', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'NODE_FIREWALL_RULES', value: '/etc/node-firewall/rules' },
     ])
   })
@@ -127,16 +150,9 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     ])
   })
 
-  it.each([
-    ['node-firewall-nodes', 'node-firewall', ['get', 'list', 'watch']],
-    ['node-firewall-api-servers', 'default', ['list', 'watch']],
-  ])('has the Role %s in %s, for EndpointSlices and nothing else, bound to its ServiceAccount', (...row) => {
-    const [name, namespace, verbs] = row
-    const here = ({ metadata }: Manifest) => metadata?.namespace === namespace
-    const role = only(manifests.filter(here), 'Role')
-    const rules = [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs }]
-    expect(role).toMatchObject({ metadata: { name }, rules })
-    expect(role.rules).toHaveLength(1)
+  it.each(roles)('has the Role %s in %s, bound to its ServiceAccount', (name, namespace, rule) => {
+    const here = ({ metadata }: Manifest) => metadata?.namespace === namespace && metadata.name === name
+    expect(only(manifests.filter(here), 'Role').rules).toEqual([rule])
     const binding = only(manifests.filter(here), 'RoleBinding')
     const account = only(manifests, 'ServiceAccount').metadata
     expect(binding.roleRef).toMatchObject({ kind: 'Role', name })
@@ -145,10 +161,10 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     ])
   })
 
-  it('has Roles in no other namespace', () => {
-    const namespaces = all(manifests, 'Role').map(({ metadata }) => metadata?.namespace)
-    expect(new Set(namespaces)).toEqual(new Set(['default', 'node-firewall']))
-    expect(namespaces).toHaveLength(2)
+  it('has no other Roles', () => {
+    const names = all(manifests, 'Role').map(({ metadata }) => metadata?.name)
+    expect(names).toHaveLength(roles.length)
+    expect(new Set(names)).toEqual(new Set(roles.map(([name]) => name)))
   })
 
   it('lists the addresses of all its pods, ready or not and of both families, in a Service without an address', () => {

@@ -30,12 +30,12 @@ export type AgentSetting = {
   readonly rules: string
   readonly args?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** What outlives the agent; without it each has a folder of its own. */
+  readonly stateDir?: string
   /** File that says where the API server is; without it the agent stands alone. */
   readonly kubeconfig?: string
   /** It runs in the network namespace of the host too, as on a node, and not only its commands do. */
   readonly inNetwork?: boolean
-  /** Folder of the host that it keeps its state in, from one run to the next. */
-  readonly stateDir?: string
 }
 
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
@@ -46,9 +46,9 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
   const statusFile = join(folder, 'status.json')
   const fixed = ['--node', 'test-node', '--health-address', 'off', '--log-level', 'debug']
   const cluster = kubeconfig === undefined ? ['--standalone'] : []
-  const own = ['--rules', rules, '--target-pid', String(host.pid), '--status-file', statusFile]
-  const state = stateDir === undefined ? [] : ['--state-dir', stateDir]
-  const command = [main, 'agent', ...fixed, ...cluster, ...own, ...state, ...args]
+  const state = ['--state-dir', stateDir ?? join(folder, 'state'), '--lock-file', join(folder, 'lock')]
+  const own = ['--rules', rules, '--target-pid', String(host.pid), '--status-file', statusFile, ...state]
+  const command = [main, 'agent', ...fixed, ...cluster, ...own, ...args]
   const started = inNetwork
     ? inNetworkOf(host.pid, process.execPath, command)
     : { file: process.execPath, args: command }

@@ -2,7 +2,12 @@ import { join } from 'node:path'
 import type { Backend } from '../../agent/netfilter/backend.ts'
 import { families } from '../../agent/ruleset/address.ts'
 import type { Family } from '../../agent/ruleset/address.ts'
-import { apiServerPort, controlPlaneAddress, controlPlaneServices } from './control-plane/addresses.ts'
+import {
+  apiServerPort,
+  controlPlaneAddress,
+  controlPlaneServices,
+  nodeName,
+} from './control-plane/addresses.ts'
 import type { ApiServerMethods } from './control-plane/api-server.ts'
 import type { ClientMethods } from './control-plane/client.ts'
 import type { DnsMethods } from './control-plane/dns.ts'
@@ -45,9 +50,6 @@ export type ControlPlaneOptions = {
   readonly kubeletVia?: string
 }
 
-/** Name of the Node. */
-export const nodeName = 'test-node'
-
 /** What the API server is called by those who find it at one of its addresses. */
 export function apiServerUrl(via: 'endpoint' | 'balancer' | 'service', family: Family): string {
   const address = controlPlaneAddress[via][family]
@@ -75,7 +77,6 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     startService<DnsMethods>(dnsHost, fileOf('dns'), {}),
     startService<ClientMethods>(node, fileOf('client'), {}),
   ])
-  await apiServer.createNode(nodeName)
   const kubeconfig = await apiServer.writeKubeconfig('kubelet', kubeletVia)
   const setting: KubeletSetting = { node: nodeName, kubeconfig, leaseEveryMs }
   const kubelet = await startService<KubeletMethods>(node, fileOf('kubelet'), setting)

@@ -7,7 +7,7 @@ export type Verb = 'get' | 'list' | 'watch' | 'create' | 'patch' | 'delete'
 /** One rule of a Role; without a namespace, of a ClusterRole. `*` stands for everything. */
 export type Rule = {
   readonly verbs: readonly (Verb | '*')[]
-  /** `nodes`, `endpointslices.discovery.k8s.io` */
+  /** `nodes`, `pods/log`, `endpointslices.discovery.k8s.io` */
   readonly resources: readonly string[]
   readonly namespace?: string
   readonly names?: readonly string[]
@@ -37,7 +37,7 @@ export function authorize(identity: Identity, attempt: Attempt): void {
     target.namespace === undefined ? 'at the cluster scope' : `in the namespace "${target.namespace}"`
   const message =
     `${resource}${name === undefined ? '' : ` "${name}"`} is forbidden: User "${identity.user}" ` +
-    `cannot ${verb} resource "${target.plural}" in API group "${target.group}" ${where}`
+    `cannot ${verb} resource "${withSubresource(target.plural, target)}" in API group "${target.group}" ${where}`
   const details = {
     ...(name === undefined ? {} : { name }),
     ...(target.group === '' ? {} : { group: target.group }),
@@ -49,11 +49,16 @@ export function authorize(identity: Identity, attempt: Attempt): void {
 function allows(rule: Rule, { verb, target, name }: Attempt): boolean {
   return (
     has(rule.verbs, verb) &&
-    has(rule.resources, qualifiedName(target)) &&
+    has(rule.resources, withSubresource(qualifiedName(target), target)) &&
     (rule.namespace === undefined || rule.namespace === target.namespace) &&
     // A list or watch has a name if, and only if, a fieldSelector gives it one.
     (rule.names === undefined || (name !== undefined && rule.names.includes(name)))
   )
+}
+
+/** A subresource is a resource of its own. */
+function withSubresource(resource: string, { subresource }: Target): string {
+  return subresource === undefined ? resource : `${resource}/${subresource}`
 }
 
 function has(list: readonly string[], value: string): boolean {

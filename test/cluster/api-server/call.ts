@@ -11,10 +11,14 @@ export type Call = {
   readonly body: string
 }
 
-export type Reply =
+export type Reply = (
   | { code: number; body: unknown; headers?: Readonly<Record<string, string>> }
   | { code: number; text: string; headers?: Readonly<Record<string, string>> }
   | { code: number; stream: (sink: Sink) => OpenWatch }
+) & {
+  /** A request that may take for ever, and so has no place in the queues of priority and fairness. */
+  longRunning?: true
+}
 
 export type World = {
   readonly store: Store
@@ -22,7 +26,19 @@ export type World = {
   /** How long a GET or LIST waits for a version that lies in the future: 3 s in a real server. */
   readonly futureWaitMs: number
   readonly bookmarkEveryMs: number
+  readonly kubelet: Kubelet
 }
+
+/** What every kubelet has to say, and how long the server tries to reach one: 30 s in a real server. */
+export type Kubelet = {
+  log: string
+  dialTimeoutMs: number
+  /** Asks a kubelet in earnest; rejects with what a real server says when it cannot. */
+  readLog?: (log: LogAddress) => Promise<string>
+}
+
+/** `path`: what the kubelet is asked for. */
+export type LogAddress = { readonly address: string; readonly port: number; readonly path: string }
 
 /** `?watch=true` on the path of one object is an ordinary GET. */
 export function verbOf({ method, query }: Call, { name }: Target): Verb | undefined {

@@ -9,6 +9,8 @@ export type Fault = Aim &
     | { readonly body: 'half' }
     /** 200, and a page that somebody in between has made. */
     | { readonly body: 'html' }
+    /** The request is carried out, and the connection ends before the answer. */
+    | { readonly body: 'none' }
     /** Its own answer, but late. */
     | { readonly delayMs: number }
   )

@@ -70,7 +70,10 @@ export function createFront({ world, faults, host, port: wanted, key, certificat
     if (fault !== undefined && 'delayMs' in fault) await sleep(fault.delayMs)
     if (fault !== undefined && 'body' in fault) {
       logged.status = 200
-      if (fault.body === 'half') breakOff(response)
+      if (fault.body === 'none') {
+        await route(world, call)
+        request.socket.destroy()
+      } else if (fault.body === 'half') breakOff(response)
       else send(response, { code: 200, text: '<html>Please log in</html>\n' })
       return
     }

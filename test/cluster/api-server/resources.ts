@@ -103,16 +103,41 @@ export const ENDPOINT_SLICES: Resource = {
   zero: { addressType: '', endpoints: null, ports: null },
 }
 
+export const LEASES: Resource = {
+  ...CORE,
+  group: 'coordination.k8s.io',
+  plural: 'leases',
+  kind: 'Lease',
+  zero: { spec: {} },
+}
+
+export const PODS: Resource = {
+  ...CORE,
+  plural: 'pods',
+  kind: 'Pod',
+  zero: { spec: { containers: null }, status: {} },
+}
+
+export const SERVICES: Resource = {
+  ...CORE,
+  plural: 'services',
+  kind: 'Service',
+  zero: { spec: {}, status: { loadBalancer: {} } },
+}
+
+export const EVENTS: Resource = {
+  ...CORE,
+  plural: 'events',
+  kind: 'Event',
+  zero: { involvedObject: {}, source: {}, firstTimestamp: null, lastTimestamp: null, eventTime: null },
+}
+
 const RESOURCES: readonly Resource[] = [
   NODES,
   { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} },
   ENDPOINT_SLICES,
-  { ...CORE, group: 'coordination.k8s.io', plural: 'leases', kind: 'Lease', zero: { spec: {} } },
-  {
-    ...CORE,
-    group: 'events.k8s.io',
-    plural: 'events',
-    kind: 'Event',
-    zero: { eventTime: null, regarding: {} },
-  },
+  LEASES,
+  PODS,
+  SERVICES,
+  EVENTS,
 ]

@@ -6,28 +6,35 @@ import type { Call, Reply, World } from './call.ts'
 import { listObjects } from './list.ts'
 import { readDraft } from './objects.ts'
 import { patchObject } from './patch.ts'
+import { readLog } from './pod-log.ts'
 import { negotiate } from './represent.ts'
 import type { Representation } from './represent.ts'
-import { findResource, hasGroup, parseTarget } from './resources.ts'
+import { EVENTS, PODS, findResource, hasGroup, parseTarget } from './resources.ts'
 import type { Resource, Target } from './resources.ts'
 import { selectedName } from './selectors.ts'
 import { Refusal, alreadyExists, badRequest, failure, futureVersion, notFound } from './statuses.ts'
 import type { Store, Stored } from './store.ts'
-import { validateMetadata } from './validate.ts'
+import { validateEvent, validateMetadata } from './validate.ts'
 import { prepareWatch } from './watch.ts'
 
 /** Answers a request, checking in a real server's order: who, may they, where to, and what. */
 export async function route(world: World, call: Call): Promise<Reply> {
   if (call.method === 'GET' && /^\/(livez|readyz|healthz)$/.test(call.path)) return plain(200, 'ok')
+  const target = parseTarget(call.path)
+  const reply = await decide(world, call, target)
+  return target?.subresource === 'log' ? { ...reply, longRunning: true } : reply
+}
+
+async function decide(world: World, call: Call, target: Target | undefined): Promise<Reply> {
   try {
     const identity = authenticate(world.tokens, header(call, 'authorization'))
-    const target = parseTarget(call.path)
     if (target === undefined) return plain(404, '404 page not found\n')
     const verb = verbOf(call, target)
     if (verb === undefined) throw wrongMethod()
     authorize(identity, { verb, target, name: target.name ?? selectedName(call.query) })
     if (!hasGroup(target)) return plain(404, '404 page not found\n')
     const resource = findResource(target)
+    if (resource === PODS && target.subresource === 'log') return await readLog(world, target, call.query)
     if (resource === undefined || target.subresource !== undefined) {
       throw new Refusal(failure(404, 'NotFound', 'the server could not find the requested resource', {}))
     }
@@ -83,6 +90,7 @@ function create(store: Store, call: Call, { target, resource }: Aim, representat
   if (store.get(resource, namespace, name) !== undefined) throw alreadyExists(resource, name)
   const checked = { kind: resource.kind, apiVersion: '', ...draft, metadata: { ...EMPTY, ...draft.metadata } }
   validateMetadata(resource, checked)
+  if (resource === EVENTS) validateEvent(draft, namespace)
   const object = store.create(resource, { ...draft, metadata: { ...draft.metadata, namespace } })
   return { code: 201, body: representation.object(object) }
 }

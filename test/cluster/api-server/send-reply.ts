@@ -6,12 +6,13 @@ import type { Reply } from './call.ts'
 export function send(response: ServerResponse, reply: Exclude<Reply, { stream: unknown }>): void {
   const text = 'text' in reply ? reply.text : `${JSON.stringify(reply.body)}\n`
   const type = 'text' in reply ? 'text/plain; charset=utf-8' : 'application/json'
-  // 401 is said before anybody decides on priorities.
+  // 401 is said before anybody decides on priorities, and what may take for ever has none.
   const { [FLOW]: flow, [LEVEL]: level, ...headers } = commonHeaders()
-  const priority = reply.code === 401 ? {} : { [FLOW]: flow, [LEVEL]: level }
+  const priority = reply.code === 401 || reply.longRunning === true ? {} : { [FLOW]: flow, [LEVEL]: level }
   response.writeHead(reply.code, { ...headers, ...priority, 'Content-Type': type, ...reply.headers })
-  // Short answers have a length, long ones come in chunks.
-  if (text.length > 2048) response.write(text, () => response.end())
+  // Short answers have a length; long ones, and those of unknown length, come in chunks.
+  if (text.length > 2048 || ('text' in reply && reply.longRunning === true))
+    response.write(text, () => response.end())
   else response.end(text)
 }
 

@@ -1,7 +1,8 @@
 import type { Resource } from './resources.ts'
 import { invalid } from './statuses.ts'
 import type { Cause } from './statuses.ts'
-import type { Stored } from './store.ts'
+import { isRecord } from './objects.ts'
+import type { Draft, Stored } from './store.ts'
 
 const MAX_ANNOTATIONS_BYTES = 256 * 1024
 
@@ -23,6 +24,17 @@ export function validateMetadata(resource: Resource, { metadata }: Stored): void
   if (causes.length === 0) return
   const repeated: Cause[] = Array.from({ length: TIMES }, () => causes).flat()
   throw invalid({ name: metadata.name, kind: resource.kind, causes: repeated })
+}
+
+/** 422 for an event about an object in no namespace, as Nodes are, outside of the namespace default. */
+export function validateEvent(draft: Draft, namespace: string | undefined): void {
+  const { involvedObject } = draft
+  const named = isRecord(involvedObject) ? involvedObject['namespace'] : undefined
+  const of = typeof named === 'string' ? named : ''
+  if (of === namespace || (of === '' && namespace === 'default')) return
+  const message = `Invalid value: "${of}": does not match event.namespace`
+  const cause = { reason: 'FieldValueInvalid', message, field: 'involvedObject.namespace' }
+  throw invalid({ name: draft.metadata.name, kind: 'Event', causes: [cause] })
 }
 
 const tooLong = {

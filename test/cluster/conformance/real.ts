@@ -9,7 +9,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeCertificate } from '../api-server/credentials.ts'
-import { USERS } from './target.ts'
+import { AGENT_RULES } from '../api-server.ts'
+import type { Rule } from '../api-server/access-control.ts'
+import { NARROW, USERS } from './target.ts'
 import type { ConformanceTarget } from './target.ts'
 import { createHttp } from './http-client.ts'
 import type { Http } from './http-client.ts'
@@ -96,7 +98,8 @@ async function freePort(): Promise<number> {
 
 async function untilReady(http: Http, apiServer: ChildProcess): Promise<void> {
   const { admin: token } = TOKENS
-  const paths = ['/readyz', '/api/v1/namespaces/default']
+  const namespaces = ['default', 'kube-system', 'kube-node-lease']
+  const paths = ['/readyz', ...namespaces.map((name) => `/api/v1/namespaces/${name}`)]
   for (const path of paths) {
     let status = 0
     while (status !== 200) {
@@ -111,25 +114,29 @@ async function untilReady(http: Http, apiServer: ChildProcess): Promise<void> {
 }
 
 async function grant(http: Http): Promise<void> {
-  const rbac = '/apis/rbac.authorization.k8s.io/v1'
-  const verbs = ['get', 'list', 'watch']
-  const names = { resources: ['configmaps'], resourceNames: ['rulesets'] }
-  const agent = [{ apiGroups: [''], resources: ['nodes'], verbs: [...verbs, 'patch'] }]
-  await create(http, `${rbac}/clusterroles`, { metadata: { name: 'agent' }, rules: agent })
-  await create(http, `${rbac}/clusterrolebindings`, bind('agent', 'ClusterRole', USERS.agent))
   await create(http, '/api/v1/namespaces', { metadata: { name: 'node-firewall' } })
-  for (const [namespace, rights] of [
-    ['node-firewall', verbs],
-    ['default', ['list', 'watch']],
-  ] as const) {
-    const slices = [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: rights }]
-    const inNamespace = `${rbac}/namespaces/${namespace}`
-    await create(http, `${inNamespace}/roles`, { metadata: { name: 'agent' }, rules: slices })
-    await create(http, `${inNamespace}/rolebindings`, bind('agent', 'Role', USERS.agent))
+  // No controller makes it here, and without it there are no pods.
+  await create(http, '/api/v1/namespaces/node-firewall/serviceaccounts', { metadata: { name: 'default' } })
+  for (const namespace of new Set(AGENT_RULES.map((rule) => rule.namespace))) {
+    const rules = AGENT_RULES.filter((rule) => rule.namespace === namespace)
+    await giveRole(http, 'agent', USERS.agent, rules, namespace)
   }
-  const narrow = [{ apiGroups: [''], verbs, ...names }]
-  await create(http, `${rbac}/namespaces/default/roles`, { metadata: { name: 'narrow' }, rules: narrow })
-  await create(http, `${rbac}/namespaces/default/rolebindings`, bind('narrow', 'Role', USERS.narrow))
+  await giveRole(http, 'narrow', USERS.narrow, [NARROW], NARROW.namespace)
+}
+
+async function giveRole(http: Http, name: string, user: string, rules: readonly Rule[], namespace?: string) {
+  const rbac = '/apis/rbac.authorization.k8s.io/v1'
+  const at = namespace === undefined ? `${rbac}/cluster` : `${rbac}/namespaces/${namespace}/`
+  await create(http, `${at}roles`, { metadata: { name }, rules: rules.map(policyRule) })
+  const kind = namespace === undefined ? 'ClusterRole' : 'Role'
+  await create(http, `${at}rolebindings`, bind(name, kind, user))
+}
+
+/** `pods/log` and `leases.coordination.k8s.io` name the group behind the first dot. */
+function policyRule({ verbs, resources: [resource = ''], names }: Rule) {
+  const [plural = '', ...group] = resource.split('.')
+  const rule = { apiGroups: [group.join('.')], resources: [plural], verbs }
+  return names === undefined ? rule : { ...rule, resourceNames: names }
 }
 
 function bind(name: string, kind: string, user: string) {

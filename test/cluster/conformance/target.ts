@@ -20,7 +20,7 @@ export const USERS = {
 } as const
 
 /** May see one ConfigMap, by name. */
-const NARROW: Rule = {
+export const NARROW: Rule = {
   verbs: ['get', 'list', 'watch'],
   resources: ['configmaps'],
   namespace: 'default',

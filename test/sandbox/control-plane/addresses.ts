@@ -19,6 +19,10 @@ export const controlPlaneAddress = {
   stranger: clusterAddress.internet,
 } as const
 
+/** Name of the Node, and the agent's pod on it. */
+export const nodeName = 'test-node'
+export const agentPod = { namespace: 'node-firewall', name: 'node-firewall-x2x4z' } as const
+
 export const apiServerPort = 6443
 export const kubeletPort = 10_250
 

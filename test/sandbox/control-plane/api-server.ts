@@ -5,13 +5,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AGENT_RULES, startApiServer } from '../../cluster/api-server.ts'
+import type { Family } from '../../../agent/ruleset/address.ts'
 import type { Rule } from '../../cluster/api-server/access-control.ts'
 import { kubeconfig } from '../../cluster/api-server/credentials.ts'
-import { findResource, NODES } from '../../cluster/api-server/resources.ts'
 import { serveMethods } from '../service.ts'
-import { apiServerPort, controlPlaneAddress, kubeletPort } from './addresses.ts'
+import { agentPod, apiServerPort, controlPlaneAddress, kubeletPort, nodeName } from './addresses.ts'
 import { createKubeletClient } from './kubelet-client.ts'
-import { putServices } from './put-services.ts'
+import { putObjects } from './put-objects.ts'
 
 const { endpoint, balancer, service, nodePrivate } = controlPlaneAddress
 const server = await startApiServer({
@@ -21,32 +21,21 @@ const server = await startApiServer({
 })
 const folder = await mkdtemp(join(tmpdir(), 'node-firewall-control-plane-'))
 const kubelets = createKubeletClient(1_000)
+server.kubelet.readLog = kubelets.readLog
 const renewals = new Map<string, number>()
 
-putServices(server)
+putObjects(server)
 server.store.onChange(({ resource, object: { metadata } }) => {
   if (resource.plural === 'leases') renewals.set(metadata.name, (renewals.get(metadata.name) ?? 0) + 1)
-})
-
-const EVENTS = ['', 'events.k8s.io'].flatMap((group) => {
-  const at = { namespace: undefined, name: undefined, subresource: undefined }
-  return findResource({ group, version: 'v1', plural: 'events', ...at }) ?? []
 })
 
 const everything: readonly Rule[] = [{ verbs: ['*'], resources: ['*'] }]
 const users = {
   agent: { user: 'system:serviceaccount:node-firewall:node-firewall', rules: AGENT_RULES },
-  kubelet: { user: 'system:node:test-node', rules: everything },
+  kubelet: { user: `system:node:${nodeName}`, rules: everything },
 } as const
 
 const methods = {
-  /** A Node with the addresses and the kubelet of the one in the sandbox. */
-  createNode(name: string, labels: Readonly<Record<string, string>> = {}) {
-    const node = server.createNode(name, labels)
-    const addresses = Object.values(nodePrivate).map((address) => ({ type: 'InternalIP', address }))
-    const daemonEndpoints = { kubeletEndpoint: { Port: kubeletPort } }
-    server.store.replace(NODES, { ...node, status: { addresses, daemonEndpoints } })
-  },
   changeNode: server.changeNode,
   annotations: (name: string) => server.getNode(name).metadata.annotations ?? {},
   /** Writes a file by which a user finds the server at one of its addresses, and is let in. */
@@ -59,8 +48,7 @@ const methods = {
   requests: () => server.requests.map(({ verb, path, status }) => ({ verb, path, status })),
   /** How often the Lease of a node has been made or renewed. */
   renewals: (node: string) => renewals.get(node) ?? 0,
-  /** Those of both APIs for them. */
-  events: () => EVENTS.flatMap((resource) => server.store.list(resource, undefined)),
+  events: server.objects.events,
 
   answerNext: server.faults.answerNext,
   forgetFaults: server.faults.forget,
@@ -70,12 +58,19 @@ const methods = {
   goSilent: server.faults.goSilent,
   speak: server.faults.speak,
 
-  /** Which one of its addresses connections to kubelets come from; until then that of the endpoint. */
-  callKubeletsFrom: kubelets.callFrom,
+  /** Kubelets are called at the node's address of this family, from one of the server's own. */
+  callKubelets(family: Family, from: 'endpoint' | 'balancer') {
+    server.objects.setKubelet(nodeName, nodePrivate[family], kubeletPort)
+    kubelets.callFrom(from)
+  },
   /** Ends the connections to kubelets that are idle: else the next request goes over one of them. */
   closeKubeletConnections: kubelets.closeConnections,
-  /** Asks a kubelet for a log, as for a client; rejects when the kubelet does not answer in time. */
-  readLog: kubelets.readLog,
+  /** What a client gets that asks for the log of the agent's pod, even if nobody could ask. */
+  readLog(family: Family, query: Readonly<Record<string, string>> = {}) {
+    const asked = new URLSearchParams(query).toString()
+    const path = `/containerLogs/${agentPod.namespace}/${agentPod.name}/agent?${asked}`
+    return kubelets.readLog({ address: nodePrivate[family], port: kubeletPort, path })
+  },
 }
 export type ApiServerMethods = typeof methods
 

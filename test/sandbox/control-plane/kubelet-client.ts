@@ -1,10 +1,11 @@
 import { Agent, get } from 'node:https'
 import { isIPv6 } from 'node:net'
-import { controlPlaneAddress, kubeletPort } from './addresses.ts'
+import type { LogAddress } from '../../cluster/api-server/call.ts'
+import { controlPlaneAddress } from './addresses.ts'
 
 export type KubeletClient = {
   /** The log of a container; rejects with what a real API server says when the kubelet does not answer in time. */
-  readLog(log: LogOf): Promise<string>
+  readLog(log: LogAddress): Promise<string>
   /** Which one of the API server's addresses connections come from. */
   callFrom(source: Source): void
   /** Idle connections end. */
@@ -12,16 +13,6 @@ export type KubeletClient = {
 }
 
 type Source = 'endpoint' | 'balancer'
-
-export type LogOf = {
-  /** Address of the node. */
-  readonly address: string
-  readonly namespace: string
-  readonly pod: string
-  readonly container: string
-  /** A real API server has another set of connections for it. */
-  readonly insecureSkipTlsVerifyBackend?: boolean
-}
 
 /**
  * How the API server speaks to kubelets: over connections that it keeps and uses again for 90 s (net/http in Go), one
@@ -42,16 +33,16 @@ export function createKubeletClient(timeoutMs: number): KubeletClient {
       from = source
       closeConnections()
     },
-    async readLog({ address, namespace, pod, container, insecureSkipTlsVerifyBackend = false }) {
-      const host = isIPv6(address) ? `[${address}]` : address
-      const url = `https://${host}:${kubeletPort}/containerLogs/${namespace}/${pod}/${container}`
-      const agent = insecureSkipTlsVerifyBackend ? agents.unchecked : agents.checked
+    async readLog({ address, port, path }) {
+      const at = `${isIPv6(address) ? `[${address}]` : address}:${port}`
+      const url = `https://${at}${path}`
+      const agent = path.includes('insecureSkipTLSVerifyBackend=true') ? agents.unchecked : agents.checked
       const signal = AbortSignal.timeout(timeoutMs)
       const localAddress = controlPlaneAddress[from][isIPv6(address) ? 'ipv6' : 'ipv4']
       return new Promise((resolve, reject) => {
         const fail = (error: NodeJS.ErrnoException) => {
           const why = signal.aborted ? 'i/o timeout' : (error.code ?? error.message)
-          reject(new Error(`Get "${url}": dial tcp ${host}:${kubeletPort}: ${why}`))
+          reject(new Error(`Get "${url}": dial tcp ${at}: ${why}`))
         }
         const outgoing = get(url, { agent, signal, localAddress }, (answer) => {
           let text = ''

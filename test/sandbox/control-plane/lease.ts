@@ -27,6 +27,8 @@ export function renewLease({ access, node, everyMs }: LeaseOptions) {
   const counts: LeaseCounts = { renewed: 0, failed: 0 }
   let { server, ca, token } = access
   let agent = new Agent({ keepAlive: true, maxSockets: 1, ca })
+  // It is renewed four times while it is good.
+  const leaseDurationSeconds = Math.max(1, Math.round((4 * everyMs) / 1000))
   const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases'
 
   const send = async (method: 'PATCH' | 'POST', path: string, body: object) =>
@@ -44,7 +46,7 @@ export function renewLease({ access, node, everyMs }: LeaseOptions) {
     })
 
   const renew = async () => {
-    const spec = { holderIdentity: node, leaseDurationSeconds: 40, renewTime: microTime(new Date()) }
+    const spec = { holderIdentity: node, leaseDurationSeconds, renewTime: microTime(new Date()) }
     const status = await send('PATCH', `${leases}/${node}`, { spec })
     if (status === 404) return send('POST', leases, { metadata: { name: node }, spec })
     return status

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Family } from '../../../agent/ruleset/address.ts'
-import { apiServerUrl, nodeName } from '../control-plane.ts'
+import { apiServerUrl } from '../control-plane.ts'
 import type { ControlPlane } from '../control-plane.ts'
 import { controlPlaneAddress } from './addresses.ts'
 
@@ -29,7 +29,7 @@ export const plainWays: Ways = {
 
 /** Lets both sides go these ways from now on; resolves to the kubeconfig for others than the kubelet. */
 export async function takeWays({ apiServer, kubelet }: ControlPlane, ways: Ways): Promise<string> {
-  await apiServer.callKubeletsFrom(ways.calls)
+  await apiServer.callKubelets(ways.family, ways.calls)
   await kubelet.turnTo(await apiServer.writeKubeconfig('kubelet', apiServerUrl(ways.kubelet, ways.family)))
   return apiServer.writeKubeconfig('agent', apiServerUrl(ways.apiServer, ways.family))
 }
@@ -38,12 +38,10 @@ export async function takeWays({ apiServer, kubelet }: ControlPlane, ways: Ways)
 export async function findCut(sandbox: ControlPlane, { family }: Ways, kubeconfig: string): Promise<Vital[]> {
   const { apiServer, client } = sandbox
   await Promise.all([apiServer.cutConnections(), apiServer.closeKubeletConnections()])
-  const log = { namespace: 'node-firewall', pod: 'agent', container: 'agent' }
   const checks: Readonly<Record<Vital, () => Promise<unknown>>> = {
-    'api server': async () => client.readNode(nodeName, kubeconfig),
+    'api server': async () => client.readNode(kubeconfig),
     lease: async () => seeLease(sandbox),
-    'kubelet log': async () =>
-      apiServer.readLog({ ...log, address: controlPlaneAddress.nodePrivate[family] }),
+    'kubelet log': async () => apiServer.readLog(family),
     'cluster dns': async () =>
       client.lookUp(controlPlaneAddress.dns[family], 'kubernetes.default.svc.cluster.local'),
   }

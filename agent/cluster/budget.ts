@@ -1,0 +1,28 @@
+/** So many things at once; after that, one in a while. */
+export type Budget = {
+  /** Spends one and returns 0, or spends none and returns how many ms are left until there is one. */
+  take(nowMs: number): number
+  /** What was taken last has come to nothing. */
+  giveBack(): void
+}
+
+export type BudgetOptions = { readonly burst: number; readonly everyMs: number }
+
+/** A clock that is set back delays nothing: what has been saved up stays. */
+export function createBudget({ burst, everyMs }: BudgetOptions): Budget {
+  let saved = burst
+  let countedMs: number | undefined
+  return {
+    take(nowMs) {
+      const passedMs = Math.max(0, nowMs - (countedMs ?? nowMs))
+      saved = Math.min(burst, saved + passedMs / everyMs)
+      countedMs = nowMs
+      if (saved < 1) return Math.ceil((1 - saved) * everyMs)
+      saved -= 1
+      return 0
+    },
+    giveBack() {
+      saved += 1
+    },
+  }
+}

@@ -1,0 +1,100 @@
+import type { Probe, ProbeResult } from '../probes/probe.ts'
+import type { Subject } from './keeping.ts'
+
+/** Runs probes side by side; rejects for nothing that probes do. */
+export type RunProbes = (probes: readonly Probe[], signal: AbortSignal) => Promise<readonly ProbeResult[]>
+
+export type AttemptEffects = {
+  /** Each once. */
+  readonly before: RunProbes
+  /** Each until it passes, or the signal aborts. */
+  readonly after: RunProbes
+  /** Aborts after so many ms. */
+  readonly timeout: (ms: number) => AbortSignal
+  /** How long a change may take to be confirmed. */
+  readonly deadlineMs: number
+  /** Called when the phase has changed by itself. */
+  readonly onChange: () => void
+}
+
+/**
+ * - asking: the probes run before the change.
+ * - ready: to be put in force.
+ * - probing: in force, and the probes run.
+ * - passed: all probes that worked before the change work; whether the kernel holds it all is still to be seen.
+ * - failed: the deadline is over.
+ */
+export type Phase = 'asking' | 'ready' | 'probing' | 'passed' | 'failed'
+
+/** One change that is tried. */
+export type Attempt = {
+  readonly subject: Subject
+  readonly phase: () => Phase
+  readonly passedBefore: () => readonly string[]
+  readonly failures: () => readonly ProbeResult[]
+  /** It is in force now: the probes begin, and the time runs. */
+  readonly begin: () => void
+  /** Nothing is to be probed: there was no change. */
+  readonly pass: () => void
+  readonly end: () => void
+  /** Resolves when it can go on without time passing. */
+  readonly settled: () => Promise<void>
+}
+
+export type AttemptOptions = {
+  readonly subject: Subject
+  readonly probes: readonly Probe[]
+  /** Names of the probes that worked before the change, where that is known; else they are asked. */
+  readonly knownBefore: readonly string[] | undefined
+  /** Called when that is known, and waited for. */
+  readonly onReady: (passedBefore: readonly string[]) => Promise<void>
+}
+
+/** Begins to try a change: asks what works before it. */
+export function createAttempt(
+  { subject, probes, knownBefore, onReady }: AttemptOptions,
+  effects: AttemptEffects,
+): Attempt {
+  const ending = new AbortController()
+  let phase: Phase = 'asking'
+  let passedBefore: readonly string[] = knownBefore ?? []
+  let failures: readonly ProbeResult[] = []
+
+  const enter = (next: Phase) => {
+    if (ending.signal.aborted) return
+    phase = next
+    effects.onChange()
+  }
+  const ask = async () => {
+    if (knownBefore === undefined) {
+      const results = await effects.before(probes, ending.signal)
+      passedBefore = results.flatMap(({ name, failure }) => (failure === undefined ? [name] : []))
+      if (ending.signal.aborted) return
+    }
+    await onReady(passedBefore)
+    enter('ready')
+  }
+  const probe = async (due: readonly Probe[], deadline: AbortSignal) => {
+    const results = await effects.after(due, AbortSignal.any([deadline, ending.signal]))
+    failures = results.filter(({ failure }) => failure !== undefined)
+    enter(failures.length > 0 ? 'failed' : 'passed')
+  }
+  let work = ask()
+  return {
+    subject,
+    phase: () => phase,
+    passedBefore: () => passedBefore,
+    failures: () => failures,
+    begin() {
+      const due = probes.filter(({ name }) => passedBefore.includes(name))
+      const deadline = effects.timeout(effects.deadlineMs)
+      // Also where all probes pass: the kernel may still refuse a part of it.
+      deadline.addEventListener('abort', () => phase === 'passed' && enter('failed'), { once: true })
+      phase = due.length === 0 ? 'passed' : 'probing'
+      if (due.length > 0) work = probe(due, deadline)
+    },
+    pass: () => void (phase = 'passed'),
+    end: () => ending.abort(),
+    settled: async () => work,
+  }
+}

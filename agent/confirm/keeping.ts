@@ -1,0 +1,113 @@
+import { isExpected, messageOf } from '../errors.ts'
+import type { Parsed, SourceFile } from '../ruleset/parse.ts'
+import type { Labels } from '../ruleset/select.ts'
+import type { Generation, Journal, Quarantined, Trial } from './generation.ts'
+
+/** What outlives the process: a folder on the host, or nothing at all. */
+export type Store = {
+  readonly read: () => Promise<Stored>
+  readonly saveLastGood: (generation: Generation) => Promise<void>
+  readonly saveJournal: (journal: Journal) => Promise<void>
+}
+
+export type Stored = Journal & {
+  readonly lastGood?: Generation
+  /** What could not be used, each a sentence. */
+  readonly problems: readonly string[]
+}
+
+/** Where nothing may be kept: the next agent knows of nothing that this one has confirmed or rolled back. */
+export const noStore: Store = {
+  read: async () => ({ quarantined: [], problems: [] }),
+  saveLastGood: async () => {},
+  saveJournal: async () => {},
+}
+
+/** A generation as it is needed to resolve it again. */
+export type Kept = { readonly hash: string; readonly parsed: Parsed; readonly labels: Labels }
+
+/** What is tried, or was confirmed. */
+export type Subject = Kept & { readonly files: readonly SourceFile[] }
+
+/** The generation that was confirmed last, and what is told of others, in memory and in the store. */
+export type Keeping = {
+  readonly lastGoodHash: () => string | undefined
+  /** Parsed when it is first asked for: an agent that finds its rules confirmed never needs it. */
+  readonly lastGood: () => Kept | undefined
+  readonly keepLastGood: (subject: Subject, confirmedAt: string) => Promise<void>
+  readonly trial: () => Trial | undefined
+  readonly quarantined: (hash: string) => Quarantined | undefined
+  readonly note: (change: {
+    readonly trial: Trial | undefined
+    readonly quarantined?: Quarantined
+  }) => Promise<void>
+  readonly mode: () => string | undefined
+  readonly noteMode: (mode: string | undefined) => Promise<void>
+  readonly problems: () => readonly string[]
+}
+
+/** Older ones are forgotten: their text has changed long since. */
+const mostQuarantined = 20
+
+/**
+ * Opens what the store holds. A store that fails later costs what it would have kept, and is told of: the rules of now
+ * matter more than those of the next start.
+ */
+export async function createKeeping(
+  store: Store,
+  parse: (files: readonly SourceFile[]) => Parsed,
+): Promise<Keeping> {
+  const stored = await store.read()
+  let journal: Journal = stored
+  let hash = stored.lastGood?.hash
+  let kept: Kept | undefined
+  let unsaved: { lastGood?: string; journal?: string } = {}
+
+  const attemptTo = async (part: 'lastGood' | 'journal', save: () => Promise<void>) => {
+    try {
+      await save()
+      unsaved = { ...unsaved, [part]: undefined }
+    } catch (error) {
+      if (!isExpected(error)) throw error
+      unsaved = { ...unsaved, [part]: messageOf(error) }
+    }
+  }
+  const write = async (next: Journal) => {
+    journal = next
+    await attemptTo('journal', async () => store.saveJournal(journal))
+  }
+  const parseStored = (): Kept | undefined => {
+    const { lastGood } = stored
+    return lastGood && { hash: lastGood.hash, parsed: parse(lastGood.files), labels: lastGood.labels }
+  }
+  return {
+    lastGoodHash: () => hash,
+    lastGood: () => (kept ??= parseStored()),
+    async keepLastGood({ files, ...next }, confirmedAt) {
+      const { labels } = next
+      kept = next
+      hash = next.hash
+      await attemptTo('lastGood', async () =>
+        store.saveLastGood({ hash: next.hash, files, labels, confirmedAt }),
+      )
+    },
+    trial: () => journal.trial,
+    quarantined: (wanted) => journal.quarantined.find((each) => each.hash === wanted),
+    async note({ trial, quarantined }) {
+      const others = journal.quarantined.filter((each) => each.hash !== quarantined?.hash)
+      const list = quarantined === undefined ? others : [quarantined, ...others].slice(0, mostQuarantined)
+      const { mode } = journal
+      await write({
+        ...(trial === undefined ? {} : { trial }),
+        quarantined: list,
+        ...(mode === undefined ? {} : { mode }),
+      })
+    },
+    mode: () => journal.mode,
+    async noteMode(mode) {
+      const { mode: _, ...rest } = journal
+      await write({ ...rest, ...(mode === undefined ? {} : { mode }) })
+    },
+    problems: () => [...stored.problems, ...Object.values(unsaved).flatMap((problem) => problem ?? [])],
+  }
+}

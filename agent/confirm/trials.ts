@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto'
+import type { Decision } from '../policy/decide.ts'
+import type { Probe, ProbeResult } from '../probes/probe.ts'
+import { hasErrors } from '../ruleset/parse.ts'
+import type { Parsed, SourceFile } from '../ruleset/parse.ts'
+import type { Ruleset } from '../ruleset/ruleset.ts'
+import type { Labels } from '../ruleset/select.ts'
+import { createAttempt } from './attempt.ts'
+import type { Attempt, AttemptEffects } from './attempt.ts'
+import type { Quarantined, Trial } from './generation.ts'
+import type { Keeping, Subject } from './keeping.ts'
+
+/** What a pass is to put in force. */
+export type Choice =
+  | { readonly kind: 'candidate' }
+  /** Rulesets of before, which were confirmed, with the labels that chose them. */
+  | { readonly kind: 'standing'; readonly parsed: Parsed; readonly labels: Labels }
+  | { readonly kind: 'whatever is there' }
+
+/** What the files say now. */
+export type Candidate = {
+  readonly decision: Decision
+  readonly files: readonly SourceFile[]
+  readonly labels: Labels | undefined
+}
+
+/** What a pass has left in the kernel of one family. */
+export type InForce = {
+  readonly family: string
+  /** Hash of the rulesets that were read back; `none`: there are none; absent: it could not be read. */
+  readonly ruleset?: string
+  readonly asWanted: boolean
+  readonly wrote: boolean
+  readonly failure?: string
+}
+
+/** Whether it is this node's turn to try a change. */
+export type Turn = { readonly kind: 'go' } | { readonly kind: 'wait' | 'stopped'; readonly message: string }
+
+/** Where the rulesets as they are written now stand, if they are not simply in force. */
+export type Progress =
+  | { readonly kind: 'wait' | 'stopped'; readonly hash: string; readonly message: string }
+  | { readonly kind: 'confirming'; readonly hash: string; readonly probes: readonly string[] }
+  | { readonly kind: 'rolled back'; readonly hash: string; readonly quarantined: Quarantined }
+
+export type TrialEffects = AttemptEffects & {
+  /** What has to work after a change to these rulesets; made anew for each change. */
+  readonly probesFor: (rulesets: readonly Ruleset[]) => readonly Probe[]
+  readonly turnOf: (hash: string, rulesets: readonly Ruleset[]) => Turn
+  /** Waits for a promise, for so many ms at most. */
+  readonly waitFor: (promise: Promise<void>, ms: number) => Promise<void>
+  readonly onConfirmed: (hash: string) => void
+  readonly onRolledBack: (quarantined: Quarantined) => void
+  readonly now: () => Date
+}
+
+export type Trials = {
+  /** What should be in force in this pass. */
+  readonly choose: (candidate: Candidate) => Promise<Choice>
+  /** Takes note of what the pass has left in force. */
+  readonly settle: (inForce: readonly InForce[]) => Promise<void>
+  readonly progress: () => Progress | undefined
+  /** What is wrong with what is kept on the host, each a sentence. */
+  readonly problems: () => readonly string[]
+  /** Resolves when no probe is under way; to whether another pass is needed. */
+  readonly settled: () => Promise<boolean>
+  /** What is tried stays in force; the next agent goes on with it. */
+  readonly stop: () => void
+}
+
+/** Where the API server answers as fast as it should, an edit need not wait for a second pass. */
+const patienceMs = 150
+
+const nothing = 'none'
+const noRulesets: Subject = { hash: nothing, parsed: { rulesets: [], problems: [] }, labels: {}, files: [] }
+
+/**
+ * Decides, pass by pass, between rulesets as they are written now and those that were confirmed last: new ones are
+ * tried when it is this node's turn, probed, and then kept or rolled back. What worked before the change and does not
+ * work at the deadline rolls it back; what did not work before cannot.
+ */
+export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
+  let attempt: Attempt | undefined
+  let progress: Progress | undefined
+  let latest: readonly InForce[] | undefined
+  /** Families that were as wanted before the change. */
+  let soundBefore: readonly string[] = []
+  /** What the kernel may hold without that anybody has confirmed it, and which probes worked before it. */
+  let unconfirmed: Pick<Trial, 'hash' | 'passedBefore'> | undefined = keeping.trial()
+  let subject: Subject | undefined
+  let isDue = false
+
+  const onChange = () => {
+    isDue = true
+    effects.onChange()
+  }
+  const endAttempt = () => {
+    attempt?.end()
+    attempt = undefined
+  }
+  const standing = (): Choice => {
+    const kept = keeping.lastGood()
+    if (kept === undefined) return { kind: 'whatever is there' }
+    return { kind: 'standing', parsed: kept.parsed, labels: kept.labels }
+  }
+  const begin = (next: Subject): Attempt => {
+    endAttempt()
+    if (unconfirmed === undefined) {
+      soundBefore = (latest ?? []).filter(({ asWanted }) => asWanted).map(({ family }) => family)
+    }
+    const { hash } = next
+    const onReady = async (passedBefore: readonly string[]) => {
+      await keeping.note({ trial: { hash, passedBefore, startedAt: effects.now().toISOString() } })
+    }
+    const probes = hash === nothing ? [] : effects.probesFor(next.parsed.rulesets)
+    const knownBefore = unconfirmed?.passedBefore
+    return createAttempt({ subject: next, probes, knownBefore, onReady }, { ...effects, onChange })
+  }
+  const rollBack = async (failed: Attempt) => {
+    const [first] = [...failed.failures(), ...brokenFamilies(latest, soundBefore)]
+    const at = effects.now().toISOString()
+    const quarantined = {
+      hash: failed.subject.hash,
+      text: digestOf(failed.subject.files),
+      probe: first?.name ?? 'unknown',
+      reason: first?.failure ?? 'the deadline is over',
+      at,
+    }
+    endAttempt()
+    if (keeping.lastGoodHash() === undefined) await keeping.keepLastGood(noRulesets, at)
+    await keeping.note({ trial: undefined, quarantined })
+    effects.onRolledBack(quarantined)
+  }
+  const confirm = async (passed: Attempt) => {
+    endAttempt()
+    unconfirmed = undefined
+    progress = undefined
+    await keeping.keepLastGood(passed.subject, effects.now().toISOString())
+    await keeping.note({ trial: undefined })
+    effects.onConfirmed(passed.subject.hash)
+  }
+  /** Why the candidate is not even tried now; undefined: it is. */
+  const obstacleFor = ({ hash, parsed, files }: Subject): Progress | 'read back first' | undefined => {
+    const quarantined = keeping.quarantined(hash)
+    if (quarantined !== undefined && quarantined.text === digestOf(files))
+      return { kind: 'rolled back', hash, quarantined }
+    if (attempt?.subject.hash === hash || unconfirmed?.hash === hash) return undefined
+    // Where nothing was ever confirmed, waiting would leave the node open.
+    if (keeping.lastGoodHash() === undefined) return undefined
+    const turn = effects.turnOf(hash, parsed.rulesets)
+    if (turn.kind !== 'go') return { ...turn, hash }
+    // Whatever an agent before has left must not stand when it is asked what works before the change.
+    return latest === undefined && unconfirmed === undefined ? 'read back first' : undefined
+  }
+
+  return {
+    async choose(candidate) {
+      progress = undefined
+      isDue = false
+      if (attempt?.phase() === 'failed') await rollBack(attempt)
+      subject = subjectOf(candidate, subject)
+      if (subject === undefined) return standing()
+      const { hash } = subject
+      if (hash === keeping.lastGoodHash()) {
+        endAttempt()
+        return { kind: 'candidate' }
+      }
+      const obstacle = obstacleFor(subject)
+      if (obstacle !== undefined) {
+        endAttempt()
+        if (obstacle === 'read back first') isDue = true
+        else progress = obstacle
+        return standing()
+      }
+      if (attempt?.subject.hash !== hash) attempt = begin(subject)
+      // With what works before known, only the journal is written.
+      const patience = unconfirmed === undefined ? patienceMs : Infinity
+      if (attempt.phase() === 'asking') await effects.waitFor(attempt.settled(), patience)
+      progress = { kind: 'confirming', hash, probes: attempt.passedBefore() }
+      return attempt.phase() === 'asking' ? standing() : { kind: 'candidate' }
+    },
+    async settle(inForce) {
+      const isFirst = latest === undefined
+      latest = inForce
+      const holds = inForce.some(({ ruleset }) => ruleset === attempt?.subject.hash)
+      if (attempt?.phase() === 'ready' && holds) {
+        const isOld = unconfirmed === undefined && inForce.every(({ wrote, asWanted }) => asWanted && !wrote)
+        unconfirmed = { hash: attempt.subject.hash, passedBefore: attempt.passedBefore() }
+        if (isOld) attempt.pass()
+        else attempt.begin()
+      }
+      if (attempt?.phase() === 'passed' && holds && brokenFamilies(inForce, soundBefore).length === 0) {
+        await confirm(attempt)
+      }
+      const isConfirmed = attempt === undefined && keeping.lastGoodHash() !== undefined
+      if (isConfirmed && inForce.every(({ asWanted }) => asWanted)) {
+        unconfirmed = undefined
+        if (keeping.trial() !== undefined) await keeping.note({ trial: undefined })
+      }
+      if (isFirst && isDue) effects.onChange()
+    },
+    progress: () => progress,
+    problems: keeping.problems,
+    async settled() {
+      await attempt?.settled()
+      return isDue
+    },
+    stop: endAttempt,
+  }
+}
+
+/** Whatever the rulesets say is put in force at once, and nothing is kept: for who only compares. */
+export const noTrials: Trials = {
+  choose: async () => ({ kind: 'candidate' }),
+  settle: async () => {},
+  progress: () => undefined,
+  problems: () => [],
+  settled: async () => false,
+  stop: () => {},
+}
+
+/** What the files say, if anything can be said; with errors in them, what they said before. */
+function subjectOf({ decision, files, labels }: Candidate, last: Subject | undefined): Subject | undefined {
+  const { wanted, problems, obstacle, rulesets } = decision
+  if (wanted.kind === 'whatever is there') return undefined
+  if (hasErrors(problems) || obstacle !== undefined || rulesets === undefined) return last
+  const hash = wanted.kind === 'policy' ? wanted.policy.hash : nothing
+  return { hash, parsed: { rulesets, problems: [] }, labels: labels ?? {}, files }
+}
+
+function brokenFamilies(
+  inForce: readonly InForce[] | undefined,
+  soundBefore: readonly string[],
+): ProbeResult[] {
+  return (inForce ?? [])
+    .filter(({ family, asWanted }) => !asWanted && soundBefore.includes(family))
+    .map(({ family, failure = 'it is not in force' }) => ({ name: family, failure }))
+}
+
+function digestOf(files: readonly SourceFile[]): string {
+  const hash = createHash('sha256')
+  for (const file of files) {
+    hash.update(`${file.path}\n`)
+    hash.update('bytes' in file ? file.bytes : '')
+  }
+  return hash.digest('hex')
+}

@@ -1,0 +1,55 @@
+import { EVENTS, LEASES, NODES, PODS, SERVICES } from './resources.ts'
+import type { Store, Stored } from './store.ts'
+
+/** What kubelets, controllers and people put into a cluster around the agent. */
+export type ClusterObjects = {
+  /** As the kubelet does it, now unless another time is given, in the namespace kube-node-lease. */
+  renewLease(node: string, renewal?: { at?: Date; seconds?: number }): void
+  /** From now on the log of a pod on this node comes over a connection to this address. */
+  setKubelet(node: string, address: string, port: number): void
+  createPod(namespace: string, name: string, node: string): void
+  createService(namespace: string, name: string, clusterIPs: readonly string[]): void
+  events(): Stored[]
+  /** As after its hour. */
+  removeEvents(): void
+}
+
+export function createClusterObjects(store: Store): ClusterObjects {
+  return {
+    renewLease(node, { at = new Date(), seconds = 40 } = {}) {
+      const renewTime = at.toISOString().replace('Z', '000Z')
+      const spec = { holderIdentity: node, leaseDurationSeconds: seconds, renewTime }
+      const found = store.get(LEASES, KUBE_NODE_LEASE, node)
+      if (found !== undefined) store.replace(LEASES, { ...found, spec })
+      else store.create(LEASES, { metadata: { name: node, namespace: KUBE_NODE_LEASE }, spec })
+    },
+    setKubelet(node, address, port) {
+      const found = store.get(NODES, undefined, node)
+      if (found === undefined) throw new Error(`the test has no such Node: ${node}`)
+      const status = {
+        addresses: [{ type: 'InternalIP', address }],
+        daemonEndpoints: { kubeletEndpoint: { Port: port } },
+      }
+      store.replace(NODES, { ...found, status })
+    },
+    createPod(namespace, name, node) {
+      const spec = { nodeName: node, containers: [{ name: 'agent', image: 'node-firewall' }] }
+      store.create(PODS, { metadata: { name, namespace }, spec, status: {} })
+    },
+    createService(namespace, name, clusterIPs) {
+      const spec = { clusterIP: clusterIPs[0], clusterIPs, ports: DNS_PORTS }
+      store.create(SERVICES, { metadata: { name, namespace }, spec, status: { loadBalancer: {} } })
+    },
+    events: () => store.list(EVENTS, 'default'),
+    removeEvents() {
+      for (const event of store.list(EVENTS, 'default')) store.remove(EVENTS, event)
+    },
+  }
+}
+
+const KUBE_NODE_LEASE = 'kube-node-lease'
+
+const DNS_PORTS = [
+  { name: 'dns', protocol: 'UDP', port: 53, targetPort: 53 },
+  { name: 'dns-tcp', protocol: 'TCP', port: 53, targetPort: 53 },
+]

@@ -1,0 +1,293 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createVirtualNode } from './virtual-node.ts'
+
+/** Names that begin with "bad" cut the probe that follows: `bad-lease`. */
+const cuts = (inForce: string, probe: string) =>
+  inForce === `bad-${probe.replace(' ', '-')}` || inForce.startsWith('bad-all')
+
+const good = { name: 'good' }
+const better = { name: 'better' }
+const bad = { name: 'bad-lease' }
+
+describe('a change of rules', () => {
+  test('is confirmed when what worked before works after it, and kept', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    expect(node.kernel()).toBe('good')
+    expect(node.confirmed).toEqual(['good'])
+    expect(node.disk.lastGood?.hash).toBe('good')
+    expect(node.disk.journal).toEqual({ quarantined: [] })
+    expect(node.trials().progress()).toBeUndefined()
+  })
+
+  test('that breaks a probe is in force until the deadline, then what was before', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.write(bad)
+    await node.run()
+    expect(node.kernel()).toBe('bad-lease')
+    expect(node.trials().progress()).toMatchObject({ kind: 'confirming', probes: ['api server', 'lease'] })
+    expect(node.disk.journal.trial).toMatchObject({
+      hash: 'bad-lease',
+      passedBefore: ['api server', 'lease'],
+    })
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.trials().progress()).toMatchObject({
+      kind: 'rolled back',
+      quarantined: { hash: 'bad-lease', probe: 'lease', reason: 'Error: no answer' },
+    })
+    expect(node.rolledBack).toHaveLength(1)
+    expect(node.disk.journal.trial).toBeUndefined()
+  })
+
+  test('the first of all is rolled back to no rules at all', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(bad)
+    await node.run()
+    await node.expire()
+    expect(node.kernel()).toBe('none')
+    await node.restart()
+    expect(node.kernel()).toBe('none')
+    expect(node.rolledBack).toHaveLength(1)
+  })
+
+  test('cannot be rolled back by what did not work before it', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.ailing.add('lease')
+    node.write(bad)
+    await node.run()
+    expect(node.confirmed).toEqual(['good', 'bad-lease'])
+  })
+
+  test('is not asked of by probes when the rules are in force already', async () => {
+    const node = await createVirtualNode(cuts, ['lease'], 'bad-all')
+    node.write({ name: 'bad-all' })
+    await node.run()
+    expect(node.confirmed).toEqual(['bad-all'])
+    expect(node.history).toEqual(['bad-all'])
+  })
+
+  test('that only one family takes is rolled back in both', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.refusing.add('ipv6')
+    node.write(better)
+    await node.run()
+    expect(node.kernel()).toBe('better / good')
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ probe: 'ipv6', reason: 'the kernel refused it' }])
+  })
+
+  test('is confirmed where a family was broken before it', async () => {
+    const node = await createVirtualNode(cuts)
+    node.refusing.add('ipv6')
+    node.write(good)
+    await node.run()
+    expect(node.confirmed).toEqual(['good'])
+  })
+})
+
+describe('what was rolled back', () => {
+  async function rolledBack() {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.write(bad)
+    await node.run()
+    await node.expire()
+    return node
+  }
+
+  test('is not tried again, also not by the next agent', async () => {
+    const node = await rolledBack()
+    const { length } = node.history
+    await node.run()
+    await node.restart()
+    await node.run()
+    expect(node.history).toHaveLength(length)
+    expect(node.trials().progress()).toMatchObject({ kind: 'rolled back' })
+  })
+
+  test('is tried again once its text changes, though it means the same', async () => {
+    const node = await rolledBack()
+    node.write({ ...bad, comment: 'once more' })
+    await node.run()
+    expect(node.kernel()).toBe('bad-lease')
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+  })
+
+  test('gives way to a text that works', async () => {
+    const node = await rolledBack()
+    node.write(better)
+    await node.run()
+    expect(node.confirmed).toEqual(['good', 'better'])
+    expect(node.trials().progress()).toBeUndefined()
+  })
+})
+
+describe('in the middle of a change', () => {
+  async function confirming() {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.write(bad)
+    await node.run()
+    return node
+  }
+
+  test('another edit is judged by what worked before the first one, and nothing opens between them', async () => {
+    const node = await confirming()
+    node.write({ name: 'bad-all' })
+    await node.run()
+    expect(node.history).toEqual(['none', 'good', 'bad-lease', 'bad-all'])
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ hash: 'bad-all', probe: 'api server' }])
+  })
+
+  test('taking it back needs no probes', async () => {
+    const node = await confirming()
+    node.write(good)
+    await node.run()
+    expect(node.kernel()).toBe('good')
+    expect(node.disk.journal).toEqual({ quarantined: [] })
+    await node.expire()
+    expect(node.rolledBack).toEqual([])
+  })
+
+  test('an agent that dies leaves the next one what worked before the change', async () => {
+    const node = await confirming()
+    await node.restart()
+    expect(node.kernel()).toBe('bad-lease')
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ hash: 'bad-lease', probe: 'lease' }])
+  })
+
+  test('with no journal on the disk, the next agent goes back before it asks what works', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.disk.full = true
+    node.write(bad)
+    await node.run()
+    expect(node.trials().problems()).toEqual(['no space left on device'])
+    await node.restart()
+    expect(node.history).toEqual(['none', 'good', 'bad-lease', 'good', 'bad-lease'])
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+  })
+
+  test('rulesets with an error do not end it', async () => {
+    const node = await confirming()
+    node.write('broken')
+    await node.run()
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+  })
+})
+
+describe('without rulesets that can be used', () => {
+  test('an agent that starts puts the last good ones in force', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.write('broken')
+    await node.restart()
+    expect(node.kernel()).toBe('good')
+    expect(node.history).toEqual(['none', 'good'])
+  })
+
+  test('with none that were ever good, what is there stays', async () => {
+    const node = await createVirtualNode(cuts, ['lease'], 'foreign')
+    node.write('broken')
+    await node.run()
+    expect(node.kernel()).toBe('foreign')
+  })
+
+  test('rulesets that select nothing are good at once, and kept as such', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.write('nothing')
+    await node.run()
+    expect(node.kernel()).toBe('none')
+    node.write('broken')
+    await node.restart()
+    expect(node.kernel()).toBe('none')
+  })
+})
+
+describe('while it is not this node’s turn', () => {
+  test('what was confirmed last stays, and the reason is told', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.turn = { kind: 'wait', message: 'node-7 is first' }
+    node.write(better)
+    await node.run()
+    expect(node.kernel()).toBe('good')
+    expect(node.trials().progress()).toEqual({ kind: 'wait', hash: 'better', message: 'node-7 is first' })
+    node.turn = { kind: 'go' }
+    await node.run()
+    expect(node.kernel()).toBe('better')
+  })
+
+  test('a node where nothing was ever confirmed does not wait, or it would be open', async () => {
+    const node = await createVirtualNode(cuts)
+    node.turn = { kind: 'wait', message: 'node-7 is first' }
+    node.write(good)
+    await node.run()
+    expect(node.kernel()).toBe('good')
+  })
+})
+
+const texts = ['good', 'better', 'best', 'bad-lease', 'bad-all', 'broken', 'nothing'] as const
+type Step = { readonly write: (typeof texts)[number] } | 'pass' | 'expire' | 'restart' | 'fill' | 'free'
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.constantFrom(...texts).map((write) => ({ write })),
+  fc.constantFrom('pass' as const, 'expire' as const, 'restart' as const, 'fill' as const, 'free' as const),
+)
+
+test('whatever happens in whatever order, a bad change never stays past its deadline', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      const node = await createVirtualNode(cuts)
+      node.write({ name: 'good' })
+      await node.run()
+      let last = 'good'
+      for (const each of steps) {
+        if (each === 'pass') await node.pass()
+        else if (each === 'expire') await node.expire()
+        else if (each === 'restart') await node.restart()
+        else if (each === 'fill' || each === 'free') node.disk.full = each === 'fill'
+        else {
+          const { write } = each
+          last = write
+          node.write(write === 'broken' || write === 'nothing' ? write : { name: write })
+          await node.run()
+        }
+      }
+      await node.run()
+      await node.expire()
+      await node.expire()
+      expect(node.confirmed.filter((name) => name.startsWith('bad'))).toEqual([])
+      expect(node.kernel()).not.toMatch(/bad| /)
+      if (['good', 'better', 'best'].includes(last)) expect(node.kernel()).toBe(last)
+      // After the first rules nothing is ever open, unless that is what was written.
+      if (!steps.some((each) => typeof each === 'object' && each.write === 'nothing')) {
+        expect(node.history.slice(1)).not.toContain('none')
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
