@@ -1,22 +1,16 @@
-import { readlink } from 'node:fs/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { families } from '../../agent/ruleset/address.ts'
 import type { Family } from '../../agent/ruleset/address.ts'
-import { createMount, startAgent } from '../sandbox/agent.ts'
-import type { AgentProcess } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
-import { agentPod, controlPlaneAddress, nodeName } from '../sandbox/control-plane/addresses.ts'
+import { controlPlaneAddress, nodeName } from '../sandbox/control-plane/addresses.ts'
 import { apiServerUrl, createControlPlane } from '../sandbox/control-plane.ts'
 import type { ControlPlane } from '../sandbox/control-plane.ts'
-import { rulesetOf } from './enforce.ts'
 
 const name = 'kubernetes.default.svc.cluster.local'
 const line = 'a line of a log'
 const patient = { timeout: 30_000 }
 
-const backends = await usableBackends()
-
-describe.each(backends)('a node and its control plane, on iptables-%s', (backend) => {
+describe.each(await usableBackends())('a node and its control plane, on iptables-%s', (backend) => {
   let sandbox: ControlPlane
   /** Commands that take away what a test has put into the tables. */
   let undo: (() => Promise<unknown>)[]
@@ -206,50 +200,4 @@ describe.each(backends)('a node and its control plane, on iptables-%s', (backend
       expect(await readNode('balancer', 'ipv6')).toBe(nodeName)
     },
   )
-})
-
-describe.each(backends)('the agent on such a node, on iptables-%s', (backend) => {
-  let sandbox: ControlPlane
-  let mount: Awaited<ReturnType<typeof createMount>>
-  let agent: AgentProcess | undefined
-
-  beforeEach(async () => {
-    sandbox = await createControlPlane({ backend, leaseEveryMs: 100 })
-    mount = await createMount({
-      'worker.yaml': rulesetOf({ defaults: { ingress: 'reject' } }),
-    })
-    await sandbox.node.listen('tcp', 80)
-  })
-  afterEach(async () => {
-    await agent?.stop()
-    await mount.remove()
-    await sandbox.close()
-  })
-
-  test.each([
-    ['endpoint', 'ipv4'],
-    ['service', 'ipv6'],
-  ] as const)('finds the %s over %s, and reports that it enforces', async (via, family) => {
-    const kubeconfig = await sandbox.apiServer.writeKubeconfig('agent', apiServerUrl(via, family))
-    const setting = {
-      rules: mount.folder,
-      args: ['--backend', backend, '--pod', agentPod.name],
-      kubeconfig,
-      inNetwork: true,
-    }
-    agent = await startAgent(sandbox.node, setting)
-    const { pid } = agent
-    const own = await readlink(`/proc/${sandbox.node.pid}/ns/net`)
-    await expect.poll(async () => readlink(`/proc/${pid}/ns/net`), patient).toBe(own)
-    const state = async () => (await sandbox.apiServer.annotations(nodeName))['node-firewall.io/state']
-    await expect.poll(state, patient).toBe('Enforcing')
-    const probe = { protocol: 'tcp', address: controlPlaneAddress.node[family], port: 80 } as const
-    expect(await sandbox.stranger.probe(probe)).toBe('refused')
-    expect(await sandbox.client.readLog(kubeconfig)).toContain(line)
-    await agent.kill()
-    expect(await sandbox.stranger.probe(probe)).toBe('refused')
-    agent = await startAgent(sandbox.node, setting)
-    await agent.next((line) => line['state'] === 'Enforcing')
-    expect(agent.log.filter(({ msg }) => msg === 'rules written')).toEqual([])
-  })
 })

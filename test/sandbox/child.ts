@@ -9,6 +9,8 @@ export type Child<Request> = {
   close(): Promise<void>
 }
 
+type Waiting = { resolve(value: unknown): void; reject(error: Error): void }
+
 /** Starts a process that runs `serveRequests`. */
 export function startChild<Request>(command: string, args: readonly string[]): Child<Request> {
   const child = spawn(command, args, {
@@ -18,7 +20,7 @@ export function startChild<Request>(command: string, args: readonly string[]): C
     detached: true,
   })
   child.stdin.on('error', () => {}) // it has ended, which `ended` tells
-  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  const waiting = new Map<number, Waiting>()
   let lastId = 0
   createInterface({ input: child.stdout }).on('line', (line) => {
     const { id, value, error } = JSON.parse(line) as { id: number; value?: unknown; error?: string }
@@ -37,7 +39,7 @@ export function startChild<Request>(command: string, args: readonly string[]): C
       const id = lastId
       child.stdin.write(`${JSON.stringify({ id, request })}\n`)
       return new Promise<T>((resolve, reject) => {
-        waiting.set(id, { resolve, reject } as { resolve(value: unknown): void; reject(error: Error): void })
+        waiting.set(id, { resolve, reject })
         void ended.then(() => reject(new Error('the host of the sandbox has ended')))
       })
     },

@@ -11,7 +11,7 @@ import { startStream } from './stream.ts'
 const servers = createServers(process.argv[2] ?? 'host')
 const streams = new Map<string, { stop: () => Promise<StreamCount> }>()
 
-serveRequests(handle)
+serveRequests(async (request) => handle(request as Request))
 
 async function handle(request: Request): Promise<unknown> {
   switch (request.kind) {

@@ -6,12 +6,12 @@ import { createInterface } from 'node:readline'
  *
  * @param tidyUp is called before it ends.
  */
-export function serveRequests<Request>(
-  handle: (request: Request) => Promise<unknown>,
+export function serveRequests(
+  handle: (request: unknown) => Promise<unknown>,
   tidyUp: () => Promise<void> = async () => {},
 ): void {
   const answer = async (line: string) => {
-    const { id, request } = JSON.parse(line) as { id: number; request: Request }
+    const { id, request } = JSON.parse(line) as { id: number; request: unknown }
     const result = await handle(request).then(
       (value) => ({ id, value }),
       (error: unknown) => ({ id, error: String(error) }),

@@ -40,13 +40,14 @@ export async function startService<M extends Methods>(
 }
 
 /** What such a process was started with. */
-export function readSetting<T>(): T {
-  return JSON.parse(process.argv[2] ?? '{}') as T
+export function readSetting(): unknown {
+  return JSON.parse(process.argv[2] ?? '{}')
 }
 
 /** Answers calls of the process that started this one, and ends with it. */
 export function serveMethods(methods: Methods, tidyUp?: () => Promise<void>): void {
-  serveRequests(async (request: Request) => {
+  serveRequests(async (asked) => {
+    const request = asked as Request
     if (request.kind === 'names') return Object.keys(methods)
     const method = methods[request.name] as ((...args: readonly unknown[]) => unknown) | undefined
     if (method === undefined) throw new Error(`no method is called ${request.name}`)

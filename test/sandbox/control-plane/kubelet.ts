@@ -29,7 +29,7 @@ type Kubeconfig = {
 // The name of the process, too, by which the agent finds the port.
 process.title = 'kubelet'
 
-const { node, kubeconfig, leaseEveryMs } = readSetting<KubeletSetting>()
+const { node, kubeconfig, leaseEveryMs } = readSetting() as KubeletSetting
 
 let logsRead = 0
 await serveLogs()
