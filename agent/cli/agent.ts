@@ -41,6 +41,8 @@ export type AgentOptions = {
   readonly stateDir: string | undefined
   /** File on the host that lets one agent act at a time. */
   readonly lockFile: string
+  /** The pod this agent runs in, if it is one. */
+  readonly pod: string | undefined
   /** How long a change may take to be confirmed, in ms. */
   readonly confirmDeadlineMs: number
   readonly healthAddress: { readonly host: string; readonly port: number } | undefined
@@ -116,6 +118,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     onAnnotation: (value) => void keeping.noteMode(value),
     onChange: () => ask('mode'),
   })
+  await orders.readFile()
   const probing = await openProbing(options, { log, network, inCluster, stop: signals.stop })
   const trials = dryRun
     ? noTrials
@@ -156,6 +159,8 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     dryRun,
     now: () => new Date(),
     report(status, memory, triggers) {
+      // Also where the host has no watches left to give.
+      if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
       reporter.report(status, memory, triggers)
       cluster.startFor([...(memory.decision?.rulesets ?? []), ...(memory.candidate?.rulesets ?? [])])
       expiry.setTo(expiryOf(memory.decision?.wanted))

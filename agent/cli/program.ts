@@ -211,6 +211,7 @@ function agentOptions(flags: AgentFlags): AgentOptions {
     reapplySchedule: flags.reapplySchedule ?? options.defaultReapplySchedule(name),
     statusFile: flags.statusFile ?? (flags.standalone === true ? standaloneStatusFile : undefined),
     stateDir: flags.stateDir === 'off' ? undefined : flags.stateDir,
+    pod: flags.pod,
     confirmDeadlineMs: flags.confirmDeadline * 1_000,
     healthAddress: flags.healthAddress === 'off' ? undefined : flags.healthAddress,
     once: flags.once ?? false,

@@ -5,6 +5,8 @@ import type { Logger } from '../telemetry/log.ts'
 export type TurnOptions = {
   /** File on the host that lets one agent act at a time. */
   readonly lockFile: string
+  /** The pod of this agent, for others who wait. */
+  readonly pod: string | undefined
   readonly once: boolean
   readonly dryRun: boolean
 }
@@ -26,7 +28,7 @@ const onceMs = 10_000
  * same, and says so.
  */
 export async function takeTurn(
-  { lockFile, once, dryRun }: TurnOptions,
+  { lockFile, pod, once, dryRun }: TurnOptions,
   { log, stop, onWait }: TurnEffects,
 ): Promise<Turn | undefined> {
   const alone = { problems: [], release: async () => {} }
@@ -39,7 +41,7 @@ export async function takeTurn(
         onWait(reason)
         log.warn({ lockFile }, `waiting, ${reason}`)
       },
-      holder: describeSelf(),
+      holder: `${pod === undefined ? '' : `pod ${pod}, `}process ${process.pid}`,
     })
     return { problems: [], release: async () => lock.release() }
   } catch (error) {
@@ -55,11 +57,6 @@ export async function takeTurn(
       problems: [`two agents on this node would not notice each other: ${messageOf(error)}`],
     }
   }
-}
-
-function describeSelf(): string {
-  const pod = process.env['NODE_FIREWALL_POD']
-  return `${pod === undefined ? '' : `pod ${pod}, `}process ${process.pid}`
 }
 
 function isTimeout(error: unknown): boolean {

@@ -93,7 +93,6 @@ export function startCron({ verifySchedule, reapplySchedule }: Schedules, schedu
 /** The file by which somebody on the host switches this node off, or to audit mode. */
 export function watchMode(folder: string | undefined, { orders, log }: ModeWatch): Stop {
   if (folder === undefined) return async () => {}
-  void orders.readFile()
   return watchModeFile(folder, {
     onChange: () => void orders.readFile(),
     onError: (error) => log.warn({ err: error, folder }, 'watching the mode on the host failed'),

@@ -57,9 +57,11 @@ export async function createKeeping(
   store: Store,
   parse: (files: readonly SourceFile[]) => Parsed,
 ): Promise<Keeping> {
-  const stored = await store.read()
-  let journal: Journal = stored
-  let hash = stored.lastGood?.hash
+  const { lastGood, problems, ...rest } = await store.read()
+  let journal: Journal = rest
+  /** Its files may be large: they go as soon as they are parsed, or of no use any more. */
+  let unparsed = lastGood
+  let hash = lastGood?.hash
   let kept: Kept | undefined
   let unsaved: { lastGood?: string; journal?: string } = {}
 
@@ -77,8 +79,10 @@ export async function createKeeping(
     await attemptTo('journal', async () => store.saveJournal(journal))
   }
   const parseStored = (): Kept | undefined => {
-    const { lastGood } = stored
-    return lastGood && { hash: lastGood.hash, parsed: parse(lastGood.files), labels: lastGood.labels }
+    const generation = unparsed
+    unparsed = undefined
+    if (generation === undefined) return undefined
+    return { hash: generation.hash, parsed: parse(generation.files), labels: generation.labels }
   }
   return {
     lastGoodHash: () => hash,
@@ -86,6 +90,7 @@ export async function createKeeping(
     async keepLastGood({ files, ...next }, confirmedAt) {
       const { labels } = next
       kept = next
+      unparsed = undefined
       hash = next.hash
       await attemptTo('lastGood', async () =>
         store.saveLastGood({ hash: next.hash, files, labels, confirmedAt }),
@@ -108,6 +113,6 @@ export async function createKeeping(
       const { mode: _, ...rest } = journal
       await write({ ...rest, ...(mode === undefined ? {} : { mode }) })
     },
-    problems: () => [...stored.problems, ...Object.values(unsaved).flatMap((problem) => problem ?? [])],
+    problems: () => [...problems, ...Object.values(unsaved).flatMap((problem) => problem ?? [])],
   }
 }

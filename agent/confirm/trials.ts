@@ -159,7 +159,10 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       isDue = false
       if (attempt?.phase() === 'failed') await rollBack(attempt)
       subject = subjectOf(candidate, subject)
-      if (subject === undefined) return standing()
+      if (subject === undefined) {
+        endAttempt()
+        return standing()
+      }
       const { hash } = subject
       if (hash === keeping.lastGoodHash()) {
         endAttempt()

@@ -75,6 +75,8 @@ const anyJournal = fc.record(
 test('any bytes under any names come back as they were', async () => {
   await fc.assert(
     fc.asyncProperty(anyGeneration, anyJournal, async (saved, kept) => {
+      // That trial would be over.
+      fc.pre(kept.trial?.hash !== saved.hash)
       await Promise.all([folder.saveLastGood(saved), folder.saveJournal(kept)])
       const { lastGood, problems, ...found } = await folder.read()
       expect({ ...lastGood, files: lastGood?.files.map(plain) }).toEqual({
