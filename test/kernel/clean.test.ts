@@ -124,7 +124,14 @@ describe.each(backends)('clean on iptables-%s', (backend) => {
 
   test('removes its files on the host, and no others', async () => {
     const state = join(folder, 'state')
-    await createFiles(state, ['last-good', 'journal.0123abcd.tmp', 'boot-restore', 'boot-restore.sh', 'mode', 'theirs'])
+    await createFiles(state, [
+      'last-good',
+      'journal.0123abcd.tmp',
+      'boot-restore',
+      'boot-restore.sh',
+      'mode',
+      'theirs',
+    ])
     await createFiles(join(folder, 'units'), ['node-firewall-restore.service', 'other.service'])
     await clean()
     expect(await readdir(state)).toEqual(['theirs'])
