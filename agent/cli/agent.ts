@@ -51,6 +51,8 @@ export type AgentOptions = {
   readonly bootUnitDir: string | undefined
   /** How long a change may take to be confirmed, in ms. */
   readonly confirmDeadlineMs: number
+  /** What iptables, ipset, ip and nft may take, in ms. */
+  readonly commandTimeoutMs: number
   readonly healthAddress: { readonly host: string; readonly port: number } | undefined
   readonly logLevel: string
   /** One pass, then the end. */
@@ -105,7 +107,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     return options.once ? 1 : 0
   }
 
-  const network = await openNetwork(options.targetPid, options.backend)
+  const network = await openNetwork(options.targetPid, options.backend, options.commandTimeoutMs)
   const parse = parseOnce(parseRulesets)
   const keeping = await createKeeping(
     options.stateDir === undefined || dryRun ? noStore : openStateFolder(options.stateDir),
