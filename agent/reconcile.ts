@@ -68,6 +68,8 @@ export type Effects = {
   /** Compare only: nothing is written to the kernel. */
   readonly dryRun: boolean
   now(): Date
+  /** ms of a clock that nobody can set. */
+  elapsedMs(): number
 }
 
 /** What one pass leaves for the next. */
@@ -118,7 +120,7 @@ export async function reconcile(
     backend,
     rewrite,
     looksCloser: rewrite || memory.backend === undefined,
-    now: now.getTime(),
+    now: effects.elapsedMs(),
   }
   const kept = await keepFamilies(memory, decision.wanted, how, effects)
   const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules

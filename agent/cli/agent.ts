@@ -181,6 +181,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     override: orders.override,
     dryRun,
     now: () => new Date(),
+    elapsedMs: () => performance.now(),
     report(status, memory, triggers) {
       // Also where the host has no watches left to give.
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
