@@ -58,7 +58,7 @@ export type Effects = {
   readonly tables: Tables
   readonly ipsets: Ipsets
   /** Chooses between what the rulesets say now and what was confirmed last. */
-  readonly trials: Pick<Trials, 'choose' | 'settle' | 'progress' | 'problems' | 'stop'>
+  readonly trials: Pick<Trials, 'choose' | 'settle' | 'catchUp' | 'progress' | 'problems' | 'stop'>
   /** What overrides the rulesets of this node, and what is odd about it. */
   override(): { readonly override?: Override; readonly problems: readonly string[] }
   /** Called when rules that were not in force before have come into force, in these families. */
@@ -127,6 +127,7 @@ export async function reconcile(
 
   announceNewRules(memory, { decision, families: kept }, effects)
   const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
+  await effects.trials.catchUp()
   if (overridden.override === undefined) await effects.trials.settle(inForce(kept))
 
   const outcomes = Object.values(kept)
