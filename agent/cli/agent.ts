@@ -177,7 +177,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     parse,
     labels: () => labels,
     clusterFacts: cluster.facts,
-    trials: { ...trials, problems: () => [...turn.problems, ...probing.problems, ...trials.problems()] },
+    trials: { ...trials, problems: () => [...turn.problems(), ...probing.problems, ...trials.problems()] },
     override: orders.override,
     dryRun,
     now: () => new Date(),

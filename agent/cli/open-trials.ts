@@ -44,9 +44,11 @@ export type ProbingEffects = {
 /** How long a change waits for the sets of the cluster: what is not known then stays as it was. */
 const introductionMs = 5_000
 
+export type ProbingOptions = { readonly targetPid: number; readonly confirmDeadlineMs: number }
+
 /** Finds out how this node can be probed. */
 export async function openProbing(
-  { targetPid }: { readonly targetPid: number },
+  { targetPid, confirmDeadlineMs }: ProbingOptions,
   { log, network, inCluster, cluster, cutter, stop }: ProbingEffects,
 ): Promise<Probing> {
   const prober = createProber(realClock)
@@ -71,8 +73,12 @@ export async function openProbing(
       return results
     },
     async after(probes, signal) {
-      // A connection of before, on which a probe is answered, proves nothing.
-      await Promise.race([cutter.settled(), aborted(signal)])
+      // A connection of before, on which a probe is answered, proves nothing. But a conntrack that hangs is no reason
+      // to take a change back.
+      const over = new AbortController()
+      const patience = pause(confirmDeadlineMs / 3, undefined, { signal: over.signal }).catch(() => {})
+      await Promise.race([cutter.settled(), aborted(signal), patience])
+      over.abort()
       return prober.after(probes, signal)
     },
     probesFor(rulesets) {

@@ -31,7 +31,7 @@ export async function readNodeFacts(exec: Exec): Promise<NodeFacts> {
 const linkList = z.array(
   z.object({
     ifname: z.string(),
-    addr_info: z.array(z.object({ local: z.string().optional() })).optional(),
+    addr_info: z.array(z.object({ local: z.string().refine(ipaddr.isValid).optional() })).optional(),
   }),
 )
 const routeList = z.array(
