@@ -72,9 +72,12 @@ export async function openNetwork(
 function createFactsReader(exec: Exec, targetPid: number): Effects['readFacts'] {
   let ports: ServicePorts = {}
   return async (thorough) => {
-    const reading = readNodeFacts(exec)
-    if (thorough) ports = await readServicePorts(targetPid)
-    return { ...(await reading), ports }
+    const [facts, found] = await Promise.all([
+      readNodeFacts(exec),
+      thorough ? readServicePorts(targetPid) : ports,
+    ])
+    ports = found
+    return { ...facts, ports }
   }
 }
 
