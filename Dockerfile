@@ -17,10 +17,11 @@ RUN node scripts/bundle.ts
 
 FROM node:24.21.0-bookworm-slim
 # Cutting connections and looking for BPF programs take perl, which is part of every Debian (perl-base).
+# iputils-ping is for probes that rulesets name.
 # iptables brings both backends, nft and legacy, for both families; nftables has `nft monitor`; util-linux has nsenter.
 # npm, yarn and corepack go: a privileged container has no use for package managers.
 RUN apt-get update \
-  && apt-get install --yes --no-install-recommends conntrack iproute2 ipset iptables nftables util-linux \
+  && apt-get install --yes --no-install-recommends conntrack iproute2 ipset iptables iputils-ping nftables util-linux \
   && rm -rf /var/lib/apt/lists/* /opt/yarn-* /usr/local/lib/node_modules \
     /usr/local/bin/corepack /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/yarn /usr/local/bin/yarnpkg
 COPY LICENSE /usr/share/doc/node-firewall/LICENSE

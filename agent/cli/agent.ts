@@ -14,6 +14,7 @@ import type { Labels } from '../ruleset/select.ts'
 import { createSchedule } from '../schedule.ts'
 import type { CutStatus } from '../status/status.ts'
 import { createLog } from '../telemetry/log.ts'
+import { aborted } from './aborted.ts'
 import { createAlarm } from './alarm.ts'
 import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
@@ -119,17 +120,6 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     onChange: () => ask('mode'),
   })
   await orders.readFile()
-  const probing = await openProbing(options, { log, network, inCluster, stop: signals.stop })
-  const trials = dryRun
-    ? noTrials
-    : openTrials(keeping, {
-        ...probing,
-        deadlineMs: options.confirmDeadlineMs,
-        turnOf: () => ({ kind: 'go' }),
-        onChange: () => ask('confirm'),
-        onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
-        onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
-      })
   let lastCut: CutStatus | undefined
   const cutter = createCutter({
     exec: network.exec,
@@ -144,6 +134,17 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     onChange: () => ask('cluster'),
     onError: (error) => log.warn({ err: error }, 'reading the cluster failed; what was read before stays'),
   })
+  const probing = await openProbing(options, { log, network, inCluster, cluster, cutter, stop: signals.stop })
+  const trials = dryRun
+    ? noTrials
+    : openTrials(keeping, {
+        ...probing,
+        deadlineMs: options.confirmDeadlineMs,
+        turnOf: () => ({ kind: 'go' }),
+        onChange: () => ask('confirm'),
+        onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
+        onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
+      })
   loop = createLoop({
     ...network,
     onNewRules(policy, families) {
@@ -182,7 +183,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     // What comes in meanwhile shall not start passes of its own.
     await schedule.stop()
     await loop.pass([{ reason: 'start' }])
-    if (await cluster.introduced(introductionMs)) await loop.pass([{ reason: 'cluster' }])
+    if (await cluster.introduced(introductionMs, signals.stop)) await loop.pass([{ reason: 'cluster' }])
     while (await trials.settled()) await loop.pass([{ reason: 'confirm' }])
     await cutter.settled()
     await end()
@@ -219,9 +220,4 @@ function expiryOf(wanted: Wanted | undefined): number {
 function startTimer(ms: number, callback: () => void) {
   const timer = setTimeout(callback, ms)
   return { cancel: () => clearTimeout(timer) }
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -89,8 +89,11 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   let unconfirmed: Pick<Trial, 'hash' | 'passedBefore'> | undefined = keeping.trial()
   let subject: Subject | undefined
   let isDue = false
+  /** A pass waits here for what may change: it need not be asked for another one. */
+  let isWaiting = false
 
   const onChange = () => {
+    if (isWaiting) return
     isDue = true
     effects.onChange()
   }
@@ -178,7 +181,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (attempt?.subject.hash !== hash) attempt = begin(subject)
       // With what works before known, only the journal is written.
       const patience = unconfirmed === undefined ? patienceMs : Infinity
+      isWaiting = true
       if (attempt.phase() === 'asking') await effects.waitFor(attempt.settled(), patience)
+      isWaiting = false
       progress = { kind: 'confirming', hash, probes: attempt.passedBefore() }
       return attempt.phase() === 'asking' ? standing() : { kind: 'candidate' }
     },

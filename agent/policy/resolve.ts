@@ -56,9 +56,13 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
 /** Hash of what rulesets mean: comments, order of keys and file names do not change it. */
 export function hashRulesets(rulesets: readonly Ruleset[]): string {
   const hash = createHash('sha256')
-  for (const { name, priority, mode, established, external, defaults, sets, rules } of rulesets) {
+  for (const { name, priority, mode, established, external, defaults, sets, rules, probes } of rulesets) {
     const sortedDefaults = flows.map((flow) => defaults[flow])
-    hash.update(JSON.stringify([name, priority, mode, established, external, sortedDefaults, rules]))
+    // By name and only where it is used, so that rulesets without it keep the hash they had before there was such a key.
+    const later = probes.length === 0 ? [] : [{ probes }]
+    hash.update(
+      JSON.stringify([name, priority, mode, established, external, sortedDefaults, rules, ...later]),
+    )
     for (const [set, members] of [...sets].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       hash.update(`${set}\n`)
       for (let start = 0; start < members.length; start += 1_000) {

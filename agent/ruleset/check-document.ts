@@ -1,9 +1,11 @@
 import { families, familyOfText } from './address.ts'
 import type { Family } from './address.ts'
 import { builtInSets, reservedSetNames } from './built-in-sets.ts'
+import { checkProbe } from './check-probe.ts'
 import { checkRule } from './check-rule.ts'
 import type { KnownSets } from './check-rule.ts'
 import type { Issue } from './explain-issue.ts'
+import { probeSchema } from './probe-schema.ts'
 import { ruleSchema } from './rule-schema.ts'
 import type { RulesetDocument } from './schema.ts'
 import { checkSelector } from './select.ts'
@@ -13,7 +15,7 @@ import { checkSelector } from './select.ts'
  * `sound` is the document where all of its fields are.
  */
 export function checkDocument(document: unknown, sound?: RulesetDocument): Issue[] {
-  const { rules, sets: written, nodeSelector } = sectionsOf(document)
+  const { rules, probes, sets: written, nodeSelector } = sectionsOf(document)
   const seen = new Set<string>()
   const sets = knownSets(written)
   const ofRules = rules.flatMap((raw, index) => {
@@ -30,7 +32,21 @@ export function checkDocument(document: unknown, sound?: RulesetDocument): Issue
     ...issue,
     path: ['spec', 'nodeSelector', ...issue.path],
   }))
-  return [...ofSelector, ...ofRules]
+  return [...ofSelector, ...ofRules, ...checkProbes(probes)]
+}
+
+function checkProbes(probes: readonly unknown[]): Issue[] {
+  const seen = new Set<string>()
+  return probes.flatMap((raw, index) => {
+    const { data } = probeSchema.safeParse(raw)
+    if (data === undefined) return []
+    const issues = checkProbe(data)
+    if (seen.has(data.name)) {
+      issues.push({ path: ['name'], message: 'found a second probe of this name, expected each name once' })
+    }
+    seen.add(data.name)
+    return issues.map((issue) => ({ ...issue, path: ['spec', 'probes', index, ...issue.path] }))
+  })
 }
 
 /** What is likely not meant, though it can be enforced. */
@@ -44,6 +60,7 @@ export function warnOfDocument(document: unknown): Issue[] {
 
 type Sections = {
   readonly rules: readonly unknown[]
+  readonly probes: readonly unknown[]
   readonly sets: Readonly<Record<string, unknown>>
   readonly nodeSelector: unknown
 }
@@ -51,9 +68,18 @@ type Sections = {
 /** The sections that checks look into, whatever else may be wrong with the document. */
 function sectionsOf(document: unknown): Sections {
   const spec = isMap(document) ? document['spec'] : undefined
-  if (!isMap(spec)) return { rules: [], sets: {}, nodeSelector: undefined }
-  const { rules, sets, nodeSelector } = spec
-  return { rules: Array.isArray(rules) ? rules : [], sets: isMap(sets) ? sets : {}, nodeSelector }
+  if (!isMap(spec)) return { rules: [], probes: [], sets: {}, nodeSelector: undefined }
+  const { sets, nodeSelector } = spec
+  return {
+    rules: listOf(spec['rules']),
+    probes: listOf(spec['probes']),
+    sets: isMap(sets) ? sets : {},
+    nodeSelector,
+  }
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {
@@ -72,13 +98,14 @@ function familiesOfSet(members: unknown): readonly Family[] {
   return families.filter((family) => present.has(family))
 }
 
-/** `rule "ssh": ports[0]: ` for what is inside a rule, `spec.defaults.ingress: ` elsewhere. */
+/** `rule "ssh": ports[0]: ` for what is inside a rule or a probe, `spec.defaults.ingress: ` elsewhere. */
 export function placeName(path: readonly PropertyKey[], document: unknown): string {
-  const [spec, rules, index, ...rest] = path
-  if (spec !== 'spec' || rules !== 'rules' || typeof index !== 'number') return joinPlace([dotted(path)])
-  const rule = sectionsOf(document).rules[index]
-  const name = isMap(rule) && typeof rule['name'] === 'string' ? `"${rule['name']}"` : index + 1
-  return joinPlace([`rule ${name}`, dotted(rest)])
+  const [spec, section, index, ...rest] = path
+  const isList = section === 'rules' || section === 'probes'
+  if (spec !== 'spec' || !isList || typeof index !== 'number') return joinPlace([dotted(path)])
+  const entry = sectionsOf(document)[section][index]
+  const name = isMap(entry) && typeof entry['name'] === 'string' ? `"${entry['name']}"` : index + 1
+  return joinPlace([`${section === 'rules' ? 'rule' : 'probe'} ${name}`, dotted(rest)])
 }
 
 function joinPlace(parts: readonly string[]): string {

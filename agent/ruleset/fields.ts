@@ -23,6 +23,13 @@ export function portEnds(port: number | string): [first: number, last: number] {
   return [first ?? Number.NaN, last ?? first ?? Number.NaN]
 }
 
+/** The name of a rule or a probe, unique in its list; it stands in comments of iptables and in messages. */
+export const entryName = z
+  .string({ error: 'a name' })
+  .regex(/^[A-Za-z0-9]([A-Za-z0-9 ._-]{0,61}[A-Za-z0-9])?$/, {
+    error: 'at most 63 of the characters A-Z a-z 0-9 space . _ -, with a letter or digit at both ends',
+  })
+
 /** A list that may not be empty: an empty one would either match nobody or, worse, be taken for "any". */
 export function listOf<T extends z.ZodType>(item: T, what: string) {
   return z

@@ -1,10 +1,19 @@
 import * as z from 'zod'
 import { families } from './address.ts'
-import { action, addressOrSet, explained, interfaceList, listOf, port, protocol, yesOrNo } from './fields.ts'
+import {
+  action,
+  addressOrSet,
+  entryName,
+  explained,
+  interfaceList,
+  listOf,
+  port,
+  protocol,
+  yesOrNo,
+} from './fields.ts'
 import { parseIcmpType } from './icmp-types.ts'
 import { parseRate } from './rate.ts'
 
-const ruleName = /^[A-Za-z0-9]([A-Za-z0-9 ._-]{0,61}[A-Za-z0-9])?$/
 const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/
 
 const icmpType = z
@@ -58,9 +67,7 @@ const connections = z.strictObject(
 
 export const ruleSchema = z.strictObject(
   {
-    name: z.string({ error: 'a name' }).regex(ruleName, {
-      error: 'at most 63 of the characters A-Z a-z 0-9 space . _ -, with a letter or digit at both ends',
-    }),
+    name: entryName,
     description: z.string({ error: 'a text' }).optional(),
     direction: z.enum(['ingress', 'egress'], { error: 'ingress or egress' }).optional(),
     endpoint: z.enum(['node', 'pods'], { error: 'node or pods' }).optional(),

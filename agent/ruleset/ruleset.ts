@@ -1,4 +1,6 @@
 import type { Cidr } from './address.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { HttpUrl } from './http-url.ts'
 import type { Position } from './problem.ts'
 import type { Protocol } from './protocol.ts'
 import type { Action } from './fields.ts'
@@ -31,6 +33,8 @@ export type Ruleset = {
   /** Sets of the document; those of data files hold what the files say. */
   readonly sets: ReadonlyMap<string, readonly Cidr[]>
   readonly rules: readonly Rule[]
+  /** What has to work from this node after a change of rules; what did before and does not is rolled back. */
+  readonly probes: readonly ProbeSpec[]
   /** Where the name and the defaults stand, for problems between rulesets. */
   readonly positions: {
     readonly name: Position
@@ -87,6 +91,26 @@ export type RateLimit = {
 
 /** New connections while `max` of the same scope stand are dropped. */
 export type ConnectionLimit = { readonly max: number; readonly scope: LimitScope }
+
+/** Something that has to work from this node, and how long (ms) one attempt may take. */
+export type ProbeSpec = { readonly name: string; readonly timeoutMs: number } & (
+  | { readonly kind: 'tcp'; readonly endpoint: Endpoint }
+  | {
+      readonly kind: 'http'
+      readonly url: HttpUrl
+      /** Absent: any status from 200 to 399. */
+      readonly expect?: number
+      /** Whether any certificate will do. */
+      readonly insecure: boolean
+    }
+  | {
+      readonly kind: 'dns'
+      readonly query: string
+      /** Absent: the system's servers. */
+      readonly server?: Endpoint
+    }
+  | { readonly kind: 'icmp'; readonly address: string }
+)
 
 /** A member of `from` or `to`: a network, or the name of a set of the ruleset or a built-in one. */
 export type AddressSource = Cidr | { readonly set: string }

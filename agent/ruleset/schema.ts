@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { reservedSetNames } from './built-in-sets.ts'
 import { action, address, interfaceList, isSetName } from './fields.ts'
+import { probeList } from './probe-schema.ts'
 import { ruleSchema } from './rule-schema.ts'
 
 /*
@@ -123,6 +124,7 @@ export const rulesetSchema = z
             .optional(),
           sets: setsSchema.optional(),
           rules: z.array(ruleSchema, { error: 'a list of rules' }).optional(),
+          probes: probeList.optional(),
         },
         { error: 'a map with rules, defaults, sets, ...' },
       ),

@@ -17,6 +17,7 @@ import type {
 } from './ruleset.ts'
 import { flows } from './ruleset.ts'
 import { isSetName, portEnds } from './fields.ts'
+import { toProbe } from './to-probe.ts'
 import type { RuleDocument } from './rule-schema.ts'
 import type { RulesetDocument, SetDocument } from './schema.ts'
 import type { YamlDocument } from './yaml.ts'
@@ -41,6 +42,7 @@ export function toRuleset(
     defaults: Object.fromEntries(setFlows.map((flow) => [flow, defaults[flow]])),
     sets: new Map(Object.entries(spec.sets ?? {}).map(([name, set]) => [name, membersOf(set, data)])),
     rules: rules.map(toRule),
+    probes: (spec.probes ?? []).map(toProbe),
     positions: {
       name: document.at(['metadata', 'name']),
       defaults: Object.fromEntries(setFlows.map((flow) => [flow, document.at(['spec', 'defaults', flow])])),

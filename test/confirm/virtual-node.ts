@@ -58,7 +58,7 @@ export async function createVirtualNode(
   const refusing = new Set<string>()
   let deadlines: AbortController[] = []
   let written: Text | 'broken' | 'nothing' = 'nothing'
-  let due = false
+  const due = { isDue: false }
   let trials: Trials
 
   const works = (probe: string) =>
@@ -107,7 +107,7 @@ export async function createVirtualNode(
       deadlineMs: 30_000,
       turnOf: () => node.turn,
       waitFor: async (promise) => promise,
-      onChange: () => (due = true),
+      onChange: () => (due.isDue = true),
       onConfirmed: (hash) => void confirmed.push(hash),
       onRolledBack: (quarantined) => void rolledBack.push(quarantined),
       now: () => new Date(0),
@@ -140,7 +140,7 @@ export async function createVirtualNode(
     trials: () => trials,
     write: (text) => void (written = text),
     async pass() {
-      due = false
+      due.isDue = false
       const { files, rulesets, problems } = filesOf(written)
       const hash = rulesets[0]?.name
       const choice = await trials.choose({
@@ -177,7 +177,7 @@ export async function createVirtualNode(
         await node.pass()
         // What follows by itself, as probes that answer at once, is done by then.
         await setImmediate()
-      } while (due)
+      } while (due.isDue)
     },
     async expire() {
       const running = deadlines

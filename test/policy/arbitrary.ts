@@ -66,6 +66,7 @@ export function rulesetWith(rules: readonly Rule[], more: Partial<Ruleset> = {})
       ['long', long.map(parseCidr)],
       ['none', []],
     ]),
+    probes: [],
     positions: { name: position, defaults: {}, rules: rulePositions },
     ...more,
     rules: rules.map((one, index) => ({ ...one, name: `${one.name} ${index}` })),

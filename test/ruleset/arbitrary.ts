@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { probeDocuments } from './arbitrary-probes.ts'
 import { formatCidr } from '../../agent/ruleset/address.ts'
 import type { Cidr } from '../../agent/ruleset/address.ts'
 import ipaddr from 'ipaddr.js'
@@ -19,6 +20,7 @@ export function rulesetDocuments(): fc.Arbitrary<unknown> {
       priority: fc.option(fc.integer({ min: 0, max: 1_000_000 }), { nil: undefined }),
       mode: fc.constantFrom(undefined, 'enforce', 'audit'),
       established: fc.constantFrom(undefined, 'cut', 'keep'),
+      probes: fc.option(probeDocuments(), { nil: undefined }),
     })
     .chain(({ sets, external, ...spec }) =>
       fc

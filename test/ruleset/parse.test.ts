@@ -61,6 +61,7 @@ describe('a sound ruleset', () => {
             from: [{ set: 'bastion' }, { family: 'ipv4', address: '10.0.0.0', prefix: 8 }],
           },
         ],
+        probes: [],
         positions: {
           name: { line: 3, column: 19 },
           defaults: { ingress: { line: 8, column: 24 } },
