@@ -17,11 +17,12 @@ export function kubeconfigAccess(file?: string, context?: string): GetAccess {
   let config: KubeConfig | undefined
   return async (refused) => {
     if (config === undefined || refused !== undefined) config = await load(file, context)
+    const server = serverOf(config)
     const headers: Record<string, string> = {}
     const tls: RequestOptions = { headers }
     // Adds to both: a login may be a header, a certificate, or an agent.
     await config.applyToHTTPSOptions(tls)
-    return { server: serverOf(config), headers, tls }
+    return { server, headers, tls }
   }
 }
 

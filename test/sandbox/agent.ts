@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
+import { checkAnnotations } from '../status/check-annotations.ts'
 import type { Host } from './host.ts'
 
 /** A line of the agent's log. */
@@ -82,7 +83,7 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
     async status() {
       // It is written after the line in the log.
       while (!existsSync(statusFile) && child.exitCode === null) await setImmediate()
-      return JSON.parse(await readFile(statusFile, 'utf8')) as Record<string, string>
+      return checkAnnotations(JSON.parse(await readFile(statusFile, 'utf8')) as Record<string, string>)
     },
     signal: (signal) => void child.kill(signal),
     async stop() {
