@@ -49,7 +49,8 @@ function facts(status: ReadStatus, now: number): string[] {
     return [family.inForce === 'unknown' ? '?' : String(family.rules)]
   })
   return [
-    status.ruleset,
+    // Of each family another one: the message, and the details, say more.
+    status.ruleset.includes(' / ') ? 'mixed' : status.ruleset,
     rules.length === 0 ? '?' : rules.join('/'),
     drift === undefined ? '?' : String(drift.count),
     Number.isNaN(seen) ? '-' : formatAge(now - seen),
