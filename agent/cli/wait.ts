@@ -35,13 +35,13 @@ export type WaitEffects = {
   readonly nodes?: Nodes
   readonly tell?: (line: string) => void
   readonly now?: () => number
+  /** Whoever reads the log of a pipeline wants no line for each node: 5 s. */
+  readonly tellEveryMs?: number
 }
 
 const inForceCode = 0
 const notYetCode = 1
 const refusedCode = 3
-/** Whoever reads the log of a pipeline wants no line for each node. */
-const tellEveryMs = 5_000
 const judgeEveryMs = 250
 
 /**
@@ -53,7 +53,7 @@ const judgeEveryMs = 250
  */
 export async function wait(flags: WaitFlags, effects: WaitEffects): Promise<number> {
   const { selector, context, timeout, staleAfter = staleAfterMs } = flags
-  const { signal, tell = realTerminal.tell, now = Date.now } = effects
+  const { signal, tell = realTerminal.tell, now = Date.now, tellEveryMs = 5_000 } = effects
   const { rulesets, problems } = parseRulesets(await readPaths(flags.ruleset))
   for (const problem of problems) tell(formatProblem(problem))
   if (hasErrors(problems)) return notYetCode
@@ -65,7 +65,7 @@ export async function wait(flags: WaitFlags, effects: WaitEffects): Promise<numb
   const tally = createTally(judge, { ignoreMissing: flags.ignoreMissing === true })
   const patience = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
   try {
-    await followTally(nodes, tally, { tell, now }, patience)
+    await followTally(nodes, tally, { tell, now, tellEveryMs }, patience)
   } catch (error) {
     if (error instanceof ApiError) refuseIfMeant(error)
     throw error
@@ -73,13 +73,13 @@ export async function wait(flags: WaitFlags, effects: WaitEffects): Promise<numb
   return conclude(tally, tell)
 }
 
-type Telling = { readonly tell: (line: string) => void; readonly now: () => number }
+type Telling = Required<Pick<WaitEffects, 'tell' | 'now' | 'tellEveryMs'>>
 
 /** Ends when the nodes leave nothing to wait for, or when `signal` aborts. */
 async function followTally(
   nodes: Nodes,
   tally: Tally,
-  { tell, now }: Telling,
+  { tell, now, tellEveryMs }: Telling,
   signal: AbortSignal,
 ): Promise<void> {
   const settled = new AbortController()
