@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
-import { checkAnnotations } from '../status/check-annotations.ts'
 import type { Host } from './host.ts'
+import { checkAnnotations } from '../status/check-annotations.ts'
 
 /** A line of the agent's log. */
 export type LogLine = { readonly level: string; readonly msg: string; readonly [key: string]: unknown }
