@@ -22,6 +22,7 @@ import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
 import type { ExplainOptions } from './explain.ts'
 import type { ImportFlags } from './import.ts'
+import { addFleetCommands } from './fleet-commands.ts'
 import { lint } from './lint.ts'
 import * as options from './options.ts'
 import { render } from './render.ts'
@@ -181,6 +182,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
       const labels = async () => ('labels' in node ? node.labels : (await node.read(signals.stop)).labels)
       finish(await verify({ ...flags, labels }))
     })
+
+  addFleetCommands(program, signals.stop, finish)
 
   program
     .command('clean')
