@@ -95,5 +95,7 @@ function formatDecider(by: Decider, flow: Flow, rulesets: readonly Ruleset[]): s
   const places = locate(by, flow, rulesets)
   const place = places.length === 0 ? '' : ` (${places.join(', ')})`
   const owner = by.ruleset === undefined ? '' : ` of ruleset ${by.ruleset}`
-  return by.kind === 'rule' ? `rule "${by.name}"${owner}${place}` : `${by.kind} ${by.name}${fact}${owner}${place}`
+  return by.kind === 'rule'
+    ? `rule "${by.name}"${owner}${place}`
+    : `${by.kind} ${by.name}${fact}${owner}${place}`
 }

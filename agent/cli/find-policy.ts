@@ -65,7 +65,10 @@ async function surroundingsOf(
     const network = await openNetwork(options.targetPid, 'auto')
     const facts = await network.readFacts(true)
     const cluster = { ...(await readKernelSets(network.ipsets)), ...options.cluster }
-    return { facts: options.external === undefined ? facts : { ...facts, external: options.external }, cluster }
+    return {
+      facts: options.external === undefined ? facts : { ...facts, external: options.external },
+      cluster,
+    }
   }
   const external = options.external ?? node.external
   if (external === undefined && rulesets.some((ruleset) => ruleset.external === 'auto')) {

@@ -35,9 +35,10 @@ const kinds: ReadonlyMap<string, Kind> = new Map([
   ['ipip', { protocols: [4] }],
   ['sit', { protocols: [41] }],
   ['ip6tnl', { protocols: [4, 41] }],
-  ...['gre', 'gretap', 'ip6gre', 'ip6gretap', 'erspan', 'ip6erspan'].map(
-    (kind): [string, Kind] => [kind, { protocols: [47] }],
-  ),
+  ...['gre', 'gretap', 'ip6gre', 'ip6gretap', 'erspan', 'ip6erspan'].map((kind): [string, Kind] => [
+    kind,
+    { protocols: [47] },
+  ]),
 ])
 
 /**

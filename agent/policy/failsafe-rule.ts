@@ -25,7 +25,10 @@ export function failsafe(name: string, match: Match, fact?: string): PolicyRule 
 }
 
 /** Sets of the cluster that are known; of one that is followed the kernel may still hold what was known before. */
-export function namedSets(wanted: readonly ClusterSet[], { cluster, follows }: FailsafeSources): ClusterSet[] {
+export function namedSets(
+  wanted: readonly ClusterSet[],
+  { cluster, follows }: FailsafeSources,
+): ClusterSet[] {
   return clusterSets.filter((set) => wanted.includes(set) && (cluster[set] !== undefined || follows))
 }
 

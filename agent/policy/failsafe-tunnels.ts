@@ -12,7 +12,11 @@ export function tunnelsOf(side: 'from' | 'to', sources: FailsafeSources): Policy
     const { addresses, caveat } = peersOf(tunnel, side, sources)
     const name = [kind, ...(ports.length === 0 ? [] : [ports.join(' and ')])].join(' ')
     const of = device === undefined ? '' : ` of ${legible(device)}`
-    const match = { protocols, ports: ports.map(only), ...(addresses === undefined ? {} : { [side]: addresses }) }
+    const match = {
+      protocols,
+      ports: ports.map(only),
+      ...(addresses === undefined ? {} : { [side]: addresses }),
+    }
     return [failsafe('tunnels', match, `${name}${of}${caveat}`)]
   })
 }

@@ -58,12 +58,7 @@ const dhcpRequests = [
 export function failsafesOf(flow: Flow, sources: FailsafeSources): readonly PolicyRule[] {
   switch (flow) {
     case 'ingress':
-      return [
-        ...always,
-        ...dhcpReplies,
-        ...servicesOf(sources),
-        ...tunnelsOf('from', sources),
-      ]
+      return [...always, ...dhcpReplies, ...servicesOf(sources), ...tunnelsOf('from', sources)]
     case 'egress':
       return [
         ...always,
@@ -107,7 +102,11 @@ function dnsOf({ facts: { resolvers } }: FailsafeSources): PolicyRule[] {
 }
 
 function dns(fact: string, to?: Addresses): PolicyRule {
-  return failsafe('dns', { protocols: [tcp, udp], ports: [only(53)], ...(to === undefined ? {} : { to }) }, fact)
+  return failsafe(
+    'dns',
+    { protocols: [tcp, udp], ports: [only(53)], ...(to === undefined ? {} : { to }) },
+    fact,
+  )
 }
 
 /** Where API servers listen and Services lead to them, unless somebody has chosen otherwise. */

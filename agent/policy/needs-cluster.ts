@@ -32,7 +32,9 @@ function narrowedOf(failsafe: Ruleset['failsafe']): NarrowedFailsafe[] {
 
 /** Whether a ruleset can deny the node what no rule names: by a default, by a rule for all ports and everybody. */
 function closesNode({ defaults, rules }: Ruleset): boolean {
-  const closed = [defaults.ingress, defaults.egress].some((action) => action === 'drop' || action === 'reject')
+  const closed = [defaults.ingress, defaults.egress].some(
+    (action) => action === 'drop' || action === 'reject',
+  )
   return (
     closed ||
     rules.some(({ flow, action, audit, from, to, ports }) => {

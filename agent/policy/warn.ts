@@ -82,7 +82,7 @@ export function describeSwitchedOff({
 }: Ruleset): { readonly failsafe: FailsafeName; readonly loss: string }[] {
   if (mode === 'audit') return []
   const names = failsafeNames.filter((name) => failsafe[name] === 'off')
-  return names.map((name) => ({ failsafe: name, loss: `${losses[name]} where no rule accepts it` }))
+  return names.map((name) => ({ failsafe: name, loss: `${losses[name]}, unless a rule accepts it` }))
 }
 
 function switchedOff(rulesets: readonly Ruleset[]): string[] {

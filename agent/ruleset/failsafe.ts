@@ -3,15 +3,7 @@ import { addressOrSet, listOf } from './fields.ts'
 import type { AddressSource } from './ruleset.ts'
 
 /** Failsafes that a ruleset can narrow or switch off. */
-export const failsafeNames = [
-  'dhcp',
-  'kubelet',
-  'apiServer',
-  'etcd',
-  'tunnels',
-  'dns',
-  'apiServers',
-] as const
+export const failsafeNames = ['dhcp', 'kubelet', 'apiServer', 'etcd', 'tunnels', 'dns', 'apiServers'] as const
 export type FailsafeName = (typeof failsafeNames)[number]
 
 /** Those that stay whatever a ruleset says: without them no rule would work as it is written. */

@@ -48,9 +48,7 @@ export function toRuleset(
     positions: {
       name: document.at(['metadata', 'name']),
       defaults: Object.fromEntries(setFlows.map((flow) => [flow, document.at(['spec', 'defaults', flow])])),
-      failsafe: Object.fromEntries(
-        setFailsafes.map((one) => [one, document.at(['spec', 'failsafe', one])]),
-      ),
+      failsafe: Object.fromEntries(setFailsafes.map((one) => [one, document.at(['spec', 'failsafe', one])])),
       rules: rules.map((_, index) => document.at(['spec', 'rules', index])),
     },
   }
