@@ -4,7 +4,7 @@ import type { Exec } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
 import { readResolvers } from '../host/resolvers.ts'
 import { findServicePorts, serviceProcesses } from '../host/service-port.ts'
-import type { ServicePorts } from '../policy/policy.ts'
+import type { NodeFacts, ServicePorts } from '../policy/policy.ts'
 import { createLegacyTables, readFamilies, readNodeFacts } from '../host/network.ts'
 import { detectBackend } from '../netfilter/backend.ts'
 import type { Backend } from '../netfilter/backend.ts'
@@ -52,9 +52,13 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
   }
 }
 
-/** Ports of services are looked for among all processes, so only now and then; their absence is no failure. */
+/**
+ * Ports of services are looked for among all processes, so only now and then; their absence is no failure. Tunnels that
+ * cannot be read are taken to be those that were there.
+ */
 function createFactsReader(exec: Exec, targetPid: number): Effects['readFacts'] {
   let ports: ServicePorts = {}
+  let lastTunnels: NodeFacts['tunnels']
   return async (thorough) => {
     const processes = thorough ? serviceProcesses : []
     const listening = readListeningPorts(targetPid, { processes }).catch(() => [])
@@ -64,7 +68,14 @@ function createFactsReader(exec: Exec, targetPid: number): Effects['readFacts'] 
       listening,
     ])
     if (thorough) ports = findServicePorts(sockets)
-    return { ...facts, ports, ...(resolvers === undefined ? {} : { resolvers }) }
+    const { tunnels = lastTunnels } = facts
+    lastTunnels = tunnels
+    return {
+      ...facts,
+      ports,
+      ...(tunnels === undefined ? {} : { tunnels }),
+      ...(resolvers === undefined ? {} : { resolvers }),
+    }
   }
 }
 

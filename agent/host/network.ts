@@ -22,7 +22,7 @@ export async function readNodeFacts(
   exec: Exec,
   listening: readonly Listening[] | Promise<readonly Listening[]> = [],
 ): Promise<NodeFacts> {
-  const [links, sockets, ...routes] = await Promise.all([
+  const [{ links, isDetailed }, sockets, ...routes] = await Promise.all([
     readLinks(exec),
     listening,
     ...['-4', '-6'].map(async (family) =>
@@ -31,22 +31,24 @@ export async function readNodeFacts(
   ])
   const interfaces = links.map(({ ifname }) => ifname)
   const external = routes.flatMap(({ stdout }) => defaultInterfaces(read(routeList, stdout)))
-  const tunnels = findTunnels(links, sockets)
   return {
     interfaces,
     external: [...new Set(external)].toSorted(),
     addresses: ownAddresses(links),
-    ...(tunnels.length === 0 ? {} : { tunnels }),
+    ...(isDetailed ? { tunnels: findTunnels(links, sockets) } : {}),
   }
 }
 
+type Links = { readonly links: z.infer<typeof linkList>; readonly isDetailed: boolean }
+
 /** Details are printed by a piece of ip(8) for each kind of device: where one errs, addresses must still be known. */
-async function readLinks(exec: Exec): Promise<z.infer<typeof linkList>> {
+async function readLinks(exec: Exec): Promise<Links> {
+  const show = async (...options: string[]) => exec('ip', ['-json', ...options, 'address', 'show'])
   try {
-    return read(linkList, (await exec('ip', ['-json', '-details', 'address', 'show'])).stdout)
+    return { links: read(linkList, (await show('-details')).stdout), isDetailed: true }
   } catch (error) {
     if (!(error instanceof CommandError)) throw error
-    return read(linkList, (await exec('ip', ['-json', 'address', 'show'])).stdout)
+    return { links: read(linkList, (await show()).stdout), isDetailed: false }
   }
 }
 

@@ -83,7 +83,7 @@ export type NodeFacts = {
   readonly addresses: readonly Cidr[]
   /** TCP ports of what Kubernetes runs on this node; absent: it does not run here, or was not seen to. */
   readonly ports?: ServicePorts
-  /** Ways into the pod network that end at this node, sorted; those that are alike once. */
+  /** Ways into the pod network that end at this node, sorted, those that are alike once; absent: they are not known. */
   readonly tunnels?: readonly Tunnel[]
   /** Name servers of the host, sorted; absent: not known, or one that runs on the host asks others. */
   readonly resolvers?: readonly Cidr[]

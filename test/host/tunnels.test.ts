@@ -158,7 +158,7 @@ describe('the kernel', () => {
       return
     }
     try {
-      expect((await read()).tunnels).toBeUndefined()
+      expect((await read()).tunnels).toEqual([])
       await host.exec('ip', 'link set made up'.split(' '))
       expect(lines((await read()).tunnels ?? [])).toEqual(expected)
     } finally {
@@ -177,5 +177,6 @@ describe('the kernel', () => {
       return args.includes('-details') ? { ...answer, stdout: '[{"ifname":"tun0",tun type' } : answer
     })
     expect(facts.interfaces).toContain('lo')
+    expect(facts.tunnels).toBeUndefined()
   })
 })
