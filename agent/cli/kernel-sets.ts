@@ -1,7 +1,10 @@
 import { clusterSetName } from '../netfilter/ipset-text.ts'
 import type { Ipsets } from '../netfilter/ipsets.ts'
 import type { ClusterFacts } from '../policy/policy.ts'
-import { families, parseCidr } from '../ruleset/address.ts'
+import { isExpected } from '../errors.ts'
+import type { NodeFacts } from '../policy/policy.ts'
+import { families, formatCidr, parseCidr } from '../ruleset/address.ts'
+import type { Cidr } from '../ruleset/address.ts'
 import { clusterSets } from '../ruleset/built-in-sets.ts'
 
 /**
@@ -21,4 +24,23 @@ export async function readKernelSets(ipsets: Ipsets): Promise<ClusterFacts> {
     return [[set, known] as const]
   })
   return Object.fromEntries(found)
+}
+
+/** The sets that are filled, each with those of its members that are among some addresses; none if they cannot be read. */
+export async function readRemembered(
+  ipsets: Ipsets,
+  addresses: readonly Cidr[],
+): Promise<NonNullable<NodeFacts['remembered']>> {
+  try {
+    const held = Object.entries(await readKernelSets(ipsets))
+    const own = new Set(addresses.map(formatCidr))
+    return Object.fromEntries(
+      held.flatMap(([set, members]) =>
+        members === undefined ? [] : [[set, members.filter((member) => own.has(formatCidr(member)))]],
+      ),
+    )
+  } catch (error) {
+    if (!isExpected(error)) throw error
+    return {}
+  }
 }

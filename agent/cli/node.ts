@@ -8,8 +8,10 @@ import type { NodeFacts, ServicePorts } from '../policy/policy.ts'
 import { createLegacyTables, readFamilies, readNodeFacts } from '../host/network.ts'
 import { detectBackend } from '../netfilter/backend.ts'
 import type { Backend } from '../netfilter/backend.ts'
+import { readRemembered } from './kernel-sets.ts'
 import { parseProtocols } from '../netfilter/protocol-names.ts'
 import { createIpsets } from '../netfilter/ipsets.ts'
+import type { Ipsets } from '../netfilter/ipsets.ts'
 import { createTables } from '../netfilter/tables.ts'
 import type { LegacyTables, Tables } from '../netfilter/tables.ts'
 import type { Effects } from '../reconcile.ts'
@@ -38,14 +40,15 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
     },
   })
   const legacyTables = createLegacyTables(targetPid)
+  const ipsets = createIpsets(exec)
   const tables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
   return {
     exec,
     legacyTables,
     tables,
-    ipsets: createIpsets(exec),
+    ipsets,
     isOwnProcess: (pid) => started.includes(pid),
-    readFacts: createFactsReader(exec, targetPid),
+    readFacts: createFactsReader(exec, ipsets, targetPid),
     readFamilies: async () => readFamilies(targetPid),
     detectBackend: async (current) =>
       backend === 'auto' ? detectBackend(exec, legacyTables, current) : backend,
@@ -56,9 +59,10 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
  * Ports of services are looked for among all processes, so only now and then; their absence is no failure. Tunnels that
  * cannot be read are taken to be those that were there.
  */
-function createFactsReader(exec: Exec, targetPid: number): Effects['readFacts'] {
+function createFactsReader(exec: Exec, ipsets: Ipsets, targetPid: number): Effects['readFacts'] {
   let ports: ServicePorts = {}
   let lastTunnels: NodeFacts['tunnels']
+  let remembered: NodeFacts['remembered']
   return async (thorough) => {
     const processes = thorough ? serviceProcesses : []
     const listening = readListeningPorts(targetPid, { processes }).catch(() => [])
@@ -70,9 +74,11 @@ function createFactsReader(exec: Exec, targetPid: number): Effects['readFacts'] 
     if (thorough) ports = findServicePorts(sockets)
     const { tunnels = lastTunnels } = facts
     lastTunnels = tunnels
+    remembered ??= await readRemembered(ipsets, facts.addresses)
     return {
       ...facts,
       ports,
+      remembered,
       ...(tunnels === undefined ? {} : { tunnels }),
       ...(resolvers === undefined ? {} : { resolvers }),
     }

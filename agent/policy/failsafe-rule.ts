@@ -24,7 +24,12 @@ export function failsafe(name: string, match: Match, fact?: string): PolicyRule 
   }
 }
 
-/** Sets of the cluster that are known; of one that is followed the kernel may still hold what was known before. */
+/** Whether a set was read, or still stands in the kernel from before and will be. */
+export function isKnown(set: ClusterSet, { facts, cluster, follows }: FailsafeSources): boolean {
+  return cluster[set] !== undefined || (follows && facts.remembered?.[set] !== undefined)
+}
+
+/** Sets of the cluster that are known, or will be. */
 export function namedSets(
   wanted: readonly ClusterSet[],
   { cluster, follows }: FailsafeSources,
@@ -43,7 +48,7 @@ export function membersOrPrivate(
   sources: FailsafeSources,
 ): { readonly addresses: Addresses; readonly caveat: string } {
   const sets = namedSets([...needed, ...more], sources)
-  const unknown = needed.filter((set) => sources.cluster[set] === undefined)
+  const unknown = needed.filter((set) => !isKnown(set, sources))
   if (unknown.length === 0) return { addresses: { cidrs: [], sets }, caveat: '' }
   return { addresses: withPrivate(sets), caveat: `; ${unknown.join(' and ')} not known` }
 }

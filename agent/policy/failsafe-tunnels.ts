@@ -2,7 +2,7 @@ import { formatCidr } from '../ruleset/address.ts'
 import { protocolNumbers } from '../ruleset/protocol.ts'
 import { failsafe, membersOrPrivate, namedSets, only, withPrivate } from './failsafe-rule.ts'
 import type { FailsafeSources } from './failsafe-rule.ts'
-import type { Addresses, ClusterFacts, PolicyRule, Tunnel } from './policy.ts'
+import type { Addresses, PolicyRule, Tunnel } from './policy.ts'
 
 /** The pod network between nodes: `from` them what comes in, `to` them what goes out. */
 export function tunnelsOf(side: 'from' | 'to', sources: FailsafeSources): PolicyRule[] {
@@ -38,7 +38,7 @@ function peersOf(tunnel: Tunnel, side: 'from' | 'to', sources: FailsafeSources):
       if (side === 'to') return { caveat: '' }
       return membersOrPrivate(['nodes'], [], sources)
     default: {
-      if (isElsewhere(tunnel, sources.cluster)) {
+      if (isElsewhere(tunnel, sources)) {
         return { addresses: withPrivate(['nodes']), caveat: '; its own address is none of nodes' }
       }
       return membersOrPrivate(['nodes'], [], sources)
@@ -47,7 +47,8 @@ function peersOf(tunnel: Tunnel, side: 'from' | 'to', sources: FailsafeSources):
 }
 
 /** Whether it speaks from another address than the one that others know the node by: its peers then do, too. */
-function isElsewhere({ locals }: Tunnel, { nodes }: ClusterFacts): boolean {
+function isElsewhere({ locals }: Tunnel, { cluster, facts, follows }: FailsafeSources): boolean {
+  const nodes = cluster.nodes ?? (follows ? facts.remembered?.nodes : undefined)
   if (nodes === undefined) return false
   const known = new Set(nodes.map(formatCidr))
   return locals.some((local) => !known.has(formatCidr(local)))

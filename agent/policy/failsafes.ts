@@ -112,7 +112,10 @@ function dns(fact: string, to?: Addresses): PolicyRule {
 /** Where API servers listen and Services lead to them, unless somebody has chosen otherwise. */
 const usualApiPorts = [443, 6443]
 
-/** Until the API servers are known they must be within reach: nobody else could tell who they are. */
+/**
+ * Until the API servers were read they must be within reach, since nobody else could tell who they are. What stands in
+ * the kernel from before does not do: they may have moved while the agent was away.
+ */
 function apiServersOf({ cluster, follows }: FailsafeSources): PolicyRule[] {
   const isKnown = cluster.apiServers !== undefined
   if (!isKnown && !follows) return []

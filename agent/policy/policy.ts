@@ -87,6 +87,8 @@ export type NodeFacts = {
   readonly tunnels?: readonly Tunnel[]
   /** Name servers of the host, sorted; absent: not known, or one that runs on the host asks others. */
   readonly resolvers?: readonly Cidr[]
+  /** Sets of the cluster that the kernel held when this process began; of their members those that are this node's. */
+  readonly remembered?: Readonly<Partial<Record<ClusterSet, readonly Cidr[]>>>
 }
 
 /** What carries packets of pods, or tells the way to them, between nodes. */

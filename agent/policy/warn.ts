@@ -2,6 +2,7 @@ import { failsafeNames } from '../ruleset/failsafe.ts'
 import type { FailsafeName } from '../ruleset/failsafe.ts'
 import { flows } from '../ruleset/ruleset.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
+import { isKnown } from './failsafe-rule.ts'
 import { isUnknownPort } from './failsafe-tunnels.ts'
 import { followsCluster, usedClusterSets } from './needs-cluster.ts'
 import type { Surroundings } from './resolve.ts'
@@ -50,9 +51,10 @@ function unknownSets(rulesets: readonly Ruleset[], { cluster }: Surroundings): s
 }
 
 /** Failsafes need them wherever the node is closed; that it is so a moment after the start is worth a word, too. */
-function unknownToFailsafes(rulesets: readonly Ruleset[], { cluster }: Surroundings): string[] {
-  const unknown = (['nodes', 'apiServers'] as const).filter((set) => cluster[set] === undefined)
-  if (unknown.length === 0 || !followsCluster(rulesets, cluster)) return []
+function unknownToFailsafes(rulesets: readonly Ruleset[], { facts, cluster }: Surroundings): string[] {
+  const sources = { facts, cluster, follows: followsCluster(rulesets, cluster) }
+  const unknown = (['nodes', 'apiServers'] as const).filter((set) => !isKnown(set, sources))
+  if (unknown.length === 0 || !sources.follows) return []
   return [`failsafes let private networks pass, since ${unknown.join(' and ')} could not be read yet`]
 }
 
