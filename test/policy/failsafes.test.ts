@@ -95,6 +95,20 @@ describe('services of this node', () => {
       10_250,
       'kubelet: none seen, so 10250; nodes and apiServers not known',
     ],
+    [
+      'the kubelet, while the kernel holds who was known before: no private networks',
+      { facts: { remembered: { nodes: [], apiServers: [] } }, cluster: unread },
+      '10.0.0.9',
+      10_250,
+      'reject',
+    ],
+    [
+      'the kubelet, of a host in no cluster that was in one',
+      { facts: { remembered: { nodes: [], apiServers: [] } }, cluster: standalone },
+      '10.0.0.9',
+      10_250,
+      'kubelet: none seen, so 10250; nodes and apiServers not known',
+    ],
     ['no API server on a worker', {}, '192.0.2.2', 6443, 'reject'],
     [
       'the API server, from a node',
@@ -147,6 +161,10 @@ describe('tunnels', () => {
   const vxlan = tunnel('vxlan', { ports: [8472], device: 'flannel.1' })
   const local = (address: string) =>
     tunnel('vxlan', { ports: [8472], device: 'flannel.1', locals: [parseCidr(address)] })
+  const again = ({ facts }: Given): Given => {
+    const remembered = { nodes: ['192.0.2.1'].map(parseCidr), apiServers: [] }
+    return { facts: { ...facts, remembered }, cluster: unread }
+  }
   const wireguard = tunnel('wireguard', { ports: [51_820, 51_821] })
   const ipip = tunnel('ipip', { protocols: [4], device: 'tunl0' })
   const bgp = tunnel('bgp', { protocols: [6], ports: [179] })
@@ -174,6 +192,18 @@ describe('tunnels', () => {
     [
       'VXLAN on a network of its own',
       local('10.0.0.1'),
+      incoming('10.0.0.9', 8472, 17),
+      `${isVxlan}; its own address is none of nodes`,
+    ],
+    [
+      'VXLAN that speaks from the address that the kernel still holds of the node',
+      again(local('192.0.2.1')),
+      incoming('10.0.0.9', 8472, 17),
+      'reject',
+    ],
+    [
+      'VXLAN on a network of its own, after a restart',
+      again(local('10.0.0.1')),
       incoming('10.0.0.9', 8472, 17),
       `${isVxlan}; its own address is none of nodes`,
     ],
@@ -249,6 +279,12 @@ describe('what the node opens', () => {
     [
       'the API server, before anybody knows it',
       { cluster: unread },
+      outgoing('203.0.113.1', 6443, 6),
+      'api servers: not known yet',
+    ],
+    [
+      'the API server, before it was read again',
+      { facts: { remembered: { apiServers: [] } }, cluster: unread },
       outgoing('203.0.113.1', 6443, 6),
       'api servers: not known yet',
     ],
@@ -385,6 +421,8 @@ test('that nothing is known yet is worth a word', () => {
     'failsafes let private networks pass, since nodes and apiServers could not be read yet',
   ])
   expect(policyOf({ cluster: standalone }).warnings).toEqual([])
+  const remembered = { nodes: [], apiServers: [] }
+  expect(policyOf({ cluster: unread, facts: { remembered } }).warnings).toEqual([])
 })
 
 const deny = (more: object = {}) => ({ rules: [{ name: 'a', action: 'drop', ...more }] })
