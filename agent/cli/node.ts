@@ -3,6 +3,7 @@ import { createDataplaneReader, readDataplane } from '../host/dataplane.ts'
 import { createExec } from '../host/exec.ts'
 import type { Exec } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
+import { readResolvers } from '../host/resolvers.ts'
 import { findServicePorts, serviceProcesses } from '../host/service-port.ts'
 import type { ServicePorts } from '../policy/policy.ts'
 import { createLegacyTables, readFamilies, readNodeFacts } from '../host/network.ts'
@@ -60,15 +61,16 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
 function createFactsReader(exec: Exec, targetPid: number): Effects['readFacts'] {
   let ports: ServicePorts = {}
   return async (thorough) => {
-    const reading = readNodeFacts(exec)
-    if (thorough) ports = await readServicePorts(targetPid)
-    return { ...(await reading), ports }
+    const processes = thorough ? serviceProcesses : []
+    const listening = readListeningPorts(targetPid, { processes }).catch(() => [])
+    const [facts, resolvers, sockets] = await Promise.all([
+      readNodeFacts(exec, listening),
+      readResolvers(targetPid),
+      listening,
+    ])
+    if (thorough) ports = findServicePorts(sockets)
+    return { ...facts, ports, ...(resolvers === undefined ? {} : { resolvers }) }
   }
-}
-
-async function readServicePorts(targetPid: number): Promise<ServicePorts> {
-  const listening = await readListeningPorts(targetPid, { processes: serviceProcesses }).catch(() => [])
-  return findServicePorts(listening)
 }
 
 /** The file iptables takes names from, if the image has it. */

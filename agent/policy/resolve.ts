@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
-import { formatCidr, parseCidr } from '../ruleset/address.ts'
+import { formatCidr } from '../ruleset/address.ts'
 import type { Cidr } from '../ruleset/address.ts'
-import { builtInSets, clusterSets, isClusterSet, selfSet } from '../ruleset/built-in-sets.ts'
+import { clusterSets } from '../ruleset/built-in-sets.ts'
 import type { ClusterSet } from '../ruleset/built-in-sets.ts'
-import { mergeCidrs } from '../ruleset/merge-cidrs.ts'
 import { flows } from '../ruleset/ruleset.ts'
-import type { AddressSource, Flow, Rule, Ruleset } from '../ruleset/ruleset.ts'
+import type { Flow, Rule, Ruleset } from '../ruleset/ruleset.ts'
 import { failsafesOf } from './failsafes.ts'
-import type { Addresses, ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
+import { narrowFailsafes } from './narrow-failsafes.ts'
+import { followsCluster } from './needs-cluster.ts'
+import type { ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
+import { resolveAddresses } from './resolve-addresses.ts'
 import { warnOfPolicy } from './warn.ts'
 
 /** A fact that a ruleset needs cannot be had on this node now. */
@@ -56,9 +58,10 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
 /** Hash of what rulesets mean: comments, order of keys and file names do not change it. */
 export function hashRulesets(rulesets: readonly Ruleset[]): string {
   const hash = createHash('sha256')
-  for (const { name, priority, mode, established, external, defaults, sets, rules } of rulesets) {
+  for (const { name, priority, mode, established, external, defaults, failsafe, sets, rules } of rulesets) {
     const sortedDefaults = flows.map((flow) => defaults[flow])
     hash.update(JSON.stringify([name, priority, mode, established, external, sortedDefaults, rules]))
+    if (Object.keys(failsafe).length > 0) hash.update(JSON.stringify(failsafe))
     for (const [set, members] of [...sets].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       hash.update(`${set}\n`)
       for (let start = 0; start < members.length; start += 1_000) {
@@ -85,9 +88,12 @@ function stepsOf(flow: Flow, rulesets: readonly Ruleset[], surroundings: Surroun
     return audited.length === 0 ? [] : [{ kind: 'audit', ruleset: ruleset.name, rules: audited }]
   })
   const enforced = rulesets.filter(({ mode }) => mode === 'enforce')
-  // A set that nobody can fill here is not made for a failsafe alone.
-  const standing = failsafesOf(flow, surroundings.facts.ports).filter(({ match: { from, to } }) =>
-    [...(from?.sets ?? []), ...(to?.sets ?? [])].every((set) => surroundings.cluster[set] !== undefined),
+  const follows = followsCluster(rulesets, surroundings.cluster)
+  const standing = narrowFailsafes(
+    failsafesOf(flow, { ...surroundings, follows }),
+    flow,
+    rulesets,
+    surroundings,
   )
   return [...standing, ...steps, ...defaultOf(flow, enforced, surroundings.facts)]
 }
@@ -118,29 +124,6 @@ function resolveRule(rule: Rule, ruleset: Ruleset, surroundings: Surroundings): 
 
 function scopeOf(interfaces: readonly string[]): Pick<Match, 'interfaces'> {
   return interfaces.includes('any') ? {} : { interfaces }
-}
-
-function resolveAddresses(
-  sources: readonly AddressSource[],
-  ruleset: Ruleset,
-  surroundings: Surroundings,
-): Addresses {
-  const names = sources.flatMap((source) => ('set' in source ? [source.set] : []))
-  const lists = sources.map((source) =>
-    'set' in source ? fixedSet(source.set, ruleset, surroundings) : [source],
-  )
-  const [first] = lists
-  // The members of a ruleset's own set are merged already, and may be very many.
-  const isMerged = first !== undefined && lists.length === 1 && ruleset.sets.has(names[0] ?? '')
-  const cidrs = isMerged ? first : mergeCidrs(lists.flat())
-  return { cidrs, sets: clusterSets.filter((set) => names.includes(set)) }
-}
-
-function fixedSet(name: string, { sets }: Ruleset, { facts }: Surroundings): readonly Cidr[] {
-  if (name === selfSet) return facts.addresses
-  if (isClusterSet(name)) return []
-  const builtIn = Object.entries(builtInSets).find(([known]) => known === name)
-  return builtIn === undefined ? (sets.get(name) ?? []) : builtIn[1].map(parseCidr)
 }
 
 function externalInterfaces({ external, name }: Ruleset, facts: NodeFacts): readonly string[] {

@@ -1,9 +1,10 @@
 import { families, familyOfText } from './address.ts'
 import type { Family } from './address.ts'
 import { builtInSets, reservedSetNames } from './built-in-sets.ts'
-import { checkRule } from './check-rule.ts'
+import { checkRule, checkSetNames } from './check-rule.ts'
 import type { KnownSets } from './check-rule.ts'
 import type { Issue } from './explain-issue.ts'
+import { failsafeSchema } from './failsafe.ts'
 import { ruleSchema } from './rule-schema.ts'
 import type { RulesetDocument } from './schema.ts'
 import { checkSelector } from './select.ts'
@@ -13,7 +14,7 @@ import { checkSelector } from './select.ts'
  * `sound` is the document where all of its fields are.
  */
 export function checkDocument(document: unknown, sound?: RulesetDocument): Issue[] {
-  const { rules, sets: written, nodeSelector } = sectionsOf(document)
+  const { rules, sets: written, nodeSelector, failsafe } = sectionsOf(document)
   const seen = new Set<string>()
   const sets = knownSets(written)
   const ofRules = rules.flatMap((raw, index) => {
@@ -30,7 +31,22 @@ export function checkDocument(document: unknown, sound?: RulesetDocument): Issue
     ...issue,
     path: ['spec', 'nodeSelector', ...issue.path],
   }))
-  return [...ofSelector, ...ofRules]
+  return [...ofSelector, ...checkFailsafes(failsafe, sets), ...ofRules]
+}
+
+function checkFailsafes(raw: unknown, sets: KnownSets): Issue[] {
+  const settings = isMap(raw) ? Object.entries(raw) : []
+  return settings.flatMap(([name, one]): Issue[] => {
+    const [setting] = Object.values(failsafeSchema.safeParse({ [name]: one }).data ?? {})
+    if (setting === undefined || setting === 'off') return []
+    const path = ['spec', 'failsafe', name]
+    if (Object.keys(setting).length === 0) {
+      return [{ path, message: 'found an empty map, expected from or to, or "off"' }]
+    }
+    const { from, to }: { from?: string[] | undefined; to?: string[] | undefined } = setting
+    const unknown = [...checkSetNames('from', from, sets), ...checkSetNames('to', to, sets)]
+    return unknown.map((issue) => ({ ...issue, path: [...path, ...issue.path] }))
+  })
 }
 
 /** What is likely not meant, though it can be enforced. */
@@ -46,14 +62,15 @@ type Sections = {
   readonly rules: readonly unknown[]
   readonly sets: Readonly<Record<string, unknown>>
   readonly nodeSelector: unknown
+  readonly failsafe: unknown
 }
 
 /** The sections that checks look into, whatever else may be wrong with the document. */
 function sectionsOf(document: unknown): Sections {
   const spec = isMap(document) ? document['spec'] : undefined
-  if (!isMap(spec)) return { rules: [], sets: {}, nodeSelector: undefined }
-  const { rules, sets, nodeSelector } = spec
-  return { rules: Array.isArray(rules) ? rules : [], sets: isMap(sets) ? sets : {}, nodeSelector }
+  if (!isMap(spec)) return { rules: [], sets: {}, nodeSelector: undefined, failsafe: undefined }
+  const { rules, sets, nodeSelector, failsafe } = spec
+  return { rules: Array.isArray(rules) ? rules : [], sets: isMap(sets) ? sets : {}, nodeSelector, failsafe }
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

@@ -1,4 +1,5 @@
 import type { Cidr } from './address.ts'
+import type { FailsafeName, FailsafeSetting } from './failsafe.ts'
 import type { Position } from './problem.ts'
 import type { Protocol } from './protocol.ts'
 import type { Action } from './fields.ts'
@@ -28,13 +29,16 @@ export type Ruleset = {
   /** Interfaces that face clients; `auto` stands for those that hold a default route. */
   readonly external: 'auto' | readonly string[]
   readonly defaults: Readonly<Partial<Record<Flow, Action>>>
+  /** Failsafes that it narrows or switches off; those of a ruleset in audit mode stay as they are. */
+  readonly failsafe: Readonly<Partial<Record<FailsafeName, FailsafeSetting>>>
   /** Sets of the document; those of data files hold what the files say. */
   readonly sets: ReadonlyMap<string, readonly Cidr[]>
   readonly rules: readonly Rule[]
-  /** Where the name and the defaults stand, for problems between rulesets. */
+  /** Where the name, the defaults and the failsafes stand, for problems between rulesets. */
   readonly positions: {
     readonly name: Position
     readonly defaults: Readonly<Partial<Record<Flow, Position>>>
+    readonly failsafe: Readonly<Partial<Record<FailsafeName, Position>>>
     /** Of each rule, in their order. */
     readonly rules: readonly Position[]
   }

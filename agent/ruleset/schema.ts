@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { reservedSetNames } from './built-in-sets.ts'
+import { failsafeSchema } from './failsafe.ts'
 import { action, address, interfaceList, isSetName } from './fields.ts'
 import { ruleSchema } from './rule-schema.ts'
 
@@ -121,6 +122,7 @@ export const rulesetSchema = z
               { error: 'a map with ingress, egress, podIngress, podEgress' },
             )
             .optional(),
+          failsafe: failsafeSchema.optional(),
           sets: setsSchema.optional(),
           rules: z.array(ruleSchema, { error: 'a list of rules' }).optional(),
         },
