@@ -29,6 +29,8 @@ export type Phase = 'asking' | 'ready' | 'probing' | 'passed' | 'failed'
 /** One change that is tried. */
 export type Attempt = {
   readonly subject: Subject
+  /** Whether anybody is asked before the change; else only the journal is written. */
+  readonly asks: boolean
   readonly phase: () => Phase
   readonly passedBefore: () => readonly string[]
   readonly failures: () => readonly ProbeResult[]
@@ -82,6 +84,7 @@ export function createAttempt(
   let work = ask()
   return {
     subject,
+    asks: knownBefore === undefined && probes.length > 0,
     phase: () => phase,
     passedBefore: () => passedBefore,
     failures: () => failures,

@@ -159,7 +159,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const turn = effects.turnOf(change, [undefined, nothing].includes(keeping.lastGoodHash()))
     if (turn.kind !== 'go') return { ...turn, hash }
     // Whatever an agent before has left must not stand when it is asked what works before the change.
-    return latest === undefined && unconfirmed === undefined ? 'read back first' : undefined
+    const isUnseen = latest === undefined && unconfirmed === undefined
+    return isUnseen && keeping.lastGoodHash() !== undefined ? 'read back first' : undefined
   }
 
   return {
@@ -180,13 +181,15 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       const obstacle = obstacleFor(subject)
       if (obstacle !== undefined) {
         endAttempt()
-        if (obstacle === 'read back first') isDue = true
-        else progress = obstacle
+        isDue = obstacle === 'read back first'
+        progress =
+          obstacle === 'read back first'
+            ? { kind: 'confirming', hash, isInForce: false, probes: [] }
+            : obstacle
         return standing()
       }
       if (attempt?.subject.hash !== hash) attempt = begin(subject)
-      // With what works before known, only the journal is written.
-      const patience = unconfirmed === undefined ? patienceMs : Infinity
+      const patience = attempt.asks ? patienceMs : Infinity
       isWaiting = true
       if (attempt.phase() === 'asking') await effects.waitFor(attempt.settled(), patience)
       isWaiting = false

@@ -22,6 +22,13 @@ describe('a change of rules', () => {
     expect(node.trials().progress()).toBeUndefined()
   })
 
+  test('where nothing is in force yet is in force with the first pass', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.pass()
+    expect(node.kernel()).toBe('good')
+  })
+
   test('that breaks a probe is in force until the deadline, then what was before', async () => {
     const node = await createVirtualNode(cuts)
     node.write(good)
