@@ -1,0 +1,49 @@
+import * as z from 'zod'
+import type { ApiRequest } from './send.ts'
+import { parse } from './wire.ts'
+
+/** One version of a ConfigMap: its keys, or that it is not there. */
+export type ConfigMap = {
+  readonly version: string
+  /** The bytes of each key, as the kubelet would write them to a file; undefined: there is no such ConfigMap. */
+  readonly keys: ReadonlyMap<string, Uint8Array> | undefined
+}
+
+/** `data` is text, `binaryData` bytes in base64; no key is in both. */
+export function parseConfigMap(value: unknown, request: ApiRequest): ConfigMap {
+  const { metadata, data, binaryData } = parse(configMapBody, value, request)
+  const keys = new Map<string, Uint8Array>()
+  for (const [key, text] of Object.entries(data ?? {})) keys.set(key, Buffer.from(text))
+  for (const [key, text] of Object.entries(binaryData ?? {})) keys.set(key, Buffer.from(text, 'base64'))
+  return { version: metadata.resourceVersion, keys }
+}
+
+export function sizeOf({ keys }: ConfigMap): number {
+  return [...(keys?.values() ?? [])].reduce((sum, bytes) => sum + bytes.byteLength, 0)
+}
+
+/**
+ * Over how many ms the nodes spread their reads of a ConfigMap of so many bytes: nothing for a small one, 31 s for one
+ * of 1 MiB. With 5,000 nodes that is 160 MB a second.
+ */
+export function spreadMs(bytes: number): number {
+  return Math.max(0, bytes - unspreadBytes) / bytesPerMs
+}
+
+const unspreadBytes = 32 * 1024
+const bytesPerMs = 32
+
+/** Versions are decimal numbers from one counter; one that is not is never newer. */
+export function isNewerVersion(version: string, than: string): boolean {
+  return BigInt(asNumber(version)) > BigInt(asNumber(than))
+}
+
+function asNumber(version: string): string {
+  return /^\d+$/.test(version) ? version : '0'
+}
+
+const configMapBody = z.object({
+  metadata: z.object({ resourceVersion: z.string() }),
+  data: z.record(z.string(), z.string()).nullish(),
+  binaryData: z.record(z.string(), z.string()).nullish(),
+})
