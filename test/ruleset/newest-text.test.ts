@@ -266,8 +266,8 @@ describe('the text of the mount', () => {
       true,
     ],
     [
-      'what it was, though it had been ahead',
-      files('B', late * 3)(files('C', late * 2)(atB)),
+      'a former text after a newer one',
+      files('A', late * 3)(files('C', late * 2)(atB)),
       'mount',
       false,
     ],

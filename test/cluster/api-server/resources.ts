@@ -103,6 +103,8 @@ export const ENDPOINT_SLICES: Resource = {
   zero: { addressType: '', endpoints: null, ports: null },
 }
 
+export const CONFIG_MAPS: Resource = { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} }
+
 export const LEASES: Resource = {
   ...CORE,
   group: 'coordination.k8s.io',
@@ -132,12 +134,4 @@ export const EVENTS: Resource = {
   zero: { involvedObject: {}, source: {}, firstTimestamp: null, lastTimestamp: null, eventTime: null },
 }
 
-const RESOURCES: readonly Resource[] = [
-  NODES,
-  { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} },
-  ENDPOINT_SLICES,
-  LEASES,
-  PODS,
-  SERVICES,
-  EVENTS,
-]
+const RESOURCES: readonly Resource[] = [NODES, CONFIG_MAPS, ENDPOINT_SLICES, LEASES, PODS, SERVICES, EVENTS]
