@@ -10,7 +10,8 @@ import type { Ipsets } from './netfilter/ipsets.ts'
 import type { Tables } from './netfilter/tables.ts'
 import { decide } from './policy/decide.ts'
 import type { Decision, Known, Wanted } from './policy/decide.ts'
-import type { ClusterFacts, NodeFacts } from './policy/policy.ts'
+import type { ClusterFacts, NodeFacts, Policy } from './policy/policy.ts'
+import { families } from './ruleset/address.ts'
 import type { Family } from './ruleset/address.ts'
 import type { Parsed, SourceFile } from './ruleset/parse.ts'
 import type { Labels } from './ruleset/select.ts'
@@ -30,6 +31,7 @@ export type Trigger = {
     | 'cut'
     | 'expiry'
     | 'confirm'
+    | 'rollout'
     | 'mode'
     | 'drift'
     | 'verify'
@@ -59,6 +61,8 @@ export type Effects = {
   readonly trials: Pick<Trials, 'choose' | 'settle' | 'progress' | 'problems' | 'stop'>
   /** What overrides the rulesets of this node, and what is odd about it. */
   override(): { readonly override?: Override; readonly problems: readonly string[] }
+  /** Called when rules that were not in force before have come into force, in these families. */
+  onNewRules(policy: Policy, families: readonly Family[]): void
   /** What was cut last of connections that stood when rules began to deny them. */
   lastCut(): CutStatus | undefined
   /** Compare only: nothing is written to the kernel. */
@@ -116,13 +120,14 @@ export async function reconcile(
     looksCloser: rewrite || memory.backend === undefined,
     now: now.getTime(),
   }
-  const families = await keepFamilies(memory, decision.wanted, how, effects)
-  const otherRules = thorough ? await clearOther(families, otherBackend(backend), effects) : memory.otherRules
+  const kept = await keepFamilies(memory, decision.wanted, how, effects)
+  const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
 
+  announceNewRules(memory, { decision, families: kept }, effects)
   const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
-  if (overridden.override === undefined) await effects.trials.settle(inForce(families))
+  if (overridden.override === undefined) await effects.trials.settle(inForce(kept))
 
-  const outcomes = Object.values(families)
+  const outcomes = Object.values(kept)
   const next: Memory = {
     candidate,
     decision,
@@ -131,10 +136,10 @@ export async function reconcile(
     keptProblems: effects.trials.problems(),
     facts,
     backend,
-    families,
+    families: kept,
     otherRules,
     dataplane,
-    drift: recordDrift(memory.drift, families, {
+    drift: recordDrift(memory.drift, kept, {
       at: now.toISOString(),
       by: triggers.find(({ by }) => by)?.by,
     }),
@@ -166,9 +171,8 @@ async function choose(
 ): Promise<Decision> {
   const choice = await trials.choose({ decision: candidate, files, labels: known.labels })
   if (choice.kind === 'candidate') return candidate
-  const { problems, rulesets } = candidate
-  const written = { problems, ...(rulesets === undefined ? {} : { rulesets }) }
-  if (choice.kind === 'whatever is there') return { wanted: choice, ...written }
+  const { problems } = candidate
+  if (choice.kind === 'whatever is there') return { ...candidate, wanted: choice }
   const { parsed, labels } = choice
   // What is about to be taken back must not stand in for what cannot be resolved now.
   const before = last?.wanted === candidate.wanted ? undefined : last
@@ -190,8 +194,8 @@ function override(
   return decide(last, { ...known, audits: true })
 }
 
-function inForce(families: Memory['families']): InForce[] {
-  return Object.entries(families).map(([family, { seen, wrote, error }]) => ({
+function inForce(kept: Memory['families']): InForce[] {
+  return Object.entries(kept).map(([family, { seen, wrote, error }]) => ({
     family,
     ...(seen === undefined ? {} : { ruleset: seen.ruleset }),
     asWanted: seen?.asWanted === true,
@@ -205,6 +209,23 @@ type How = {
   readonly rewrite: boolean
   readonly looksCloser: boolean
   readonly now: number
+}
+
+/** A restart that finds its rules in force, or drift that was healed, is no change of rules. */
+function announceNewRules(
+  before: Memory,
+  after: Required<Pick<Memory, 'decision' | 'families'>>,
+  effects: Effects,
+): void {
+  const { wanted } = after.decision
+  if (wanted.kind !== 'policy' || wanted === before.decision?.wanted) return
+  const last = before.decision?.wanted
+  if (last?.kind === 'policy' && last.policy === wanted.policy) return
+  const written = families.filter((family) => {
+    const outcome = after.families[family]
+    return outcome?.wrote === true && outcome.seen?.asWanted === true
+  })
+  if (written.length > 0) effects.onNewRules(wanted.policy, written)
 }
 
 /** What may take packets past the rules, where there are any. */
@@ -225,12 +246,12 @@ async function keepFamilies(
   effects: Effects,
 ): Promise<Memory['families']> {
   const { tables, ipsets, dryRun } = effects
-  const kept = (await effects.readFamilies()).map(async (family) => {
+  const outcomes = (await effects.readFamilies()).map(async (family) => {
     // What was seen in another backend says nothing of this one.
     const last = how.backend === memory.backend ? memory.families[family] : undefined
     return [family, await keepFamily(last, { ...how, tables, ipsets, dryRun, wanted, family })] as const
   })
-  return Object.fromEntries(await Promise.all(kept))
+  return Object.fromEntries(await Promise.all(outcomes))
 }
 
 /** Interfaces as they are now; where the default route is gone for a while, those that held it stand in. */
@@ -254,11 +275,11 @@ async function readFacts(memory: Memory, effects: Effects, thorough: boolean): P
  * where nobody would see it. Rules of others there are worth knowing of, since both apply.
  */
 async function clearOther(
-  families: Memory['families'],
+  kept: Memory['families'],
   backend: Backend,
   { tables, dryRun }: Effects,
 ): Promise<readonly string[]> {
-  if (dryRun || !Object.values(families).every(({ seen }) => seen?.asWanted)) return []
+  if (dryRun || !Object.values(kept).every(({ seen }) => seen?.asWanted)) return []
   try {
     const cleared = await clearBackend(tables, backend)
     const foreign = cleared.filter(({ foreignRules }) => foreignRules > 0)

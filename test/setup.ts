@@ -9,3 +9,8 @@ if (process.env['XTABLES_LOCKFILE'] === undefined) {
   process.env['XTABLES_LOCKFILE'] = join(folder, 'xtables.lock')
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 }
+
+// What agents keep on their host is the machine's too. Tests of it name folders and files of their own.
+process.env['NODE_FIREWALL_STATE_DIR'] ??= 'off'
+process.env['NODE_FIREWALL_LOCK_FILE'] ??= 'off'
+process.env['NODE_FIREWALL_UNIT_DIR'] ??= '/dev/null/none'

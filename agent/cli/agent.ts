@@ -1,6 +1,7 @@
 import type { FindClusterDns } from '../cluster/cluster-dns.ts'
 import type { Events, EventsOptions } from '../cluster/events.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
+import type { Peers } from '../cluster/peers.ts'
 import { createKeeping, noStore } from '../confirm/keeping.ts'
 import { noTrials } from '../confirm/trials.ts'
 import { createCutter } from '../conntrack/cutter.ts'
@@ -14,7 +15,9 @@ import type { Labels } from '../ruleset/select.ts'
 import { createSchedule } from '../schedule.ts'
 import type { CutStatus } from '../status/status.ts'
 import { createLog } from '../telemetry/log.ts'
+import { aborted } from './aborted.ts'
 import { createAlarm } from './alarm.ts'
+import { createConfirmed } from './confirmed.ts'
 import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { openNetwork } from './node.ts'
@@ -22,6 +25,7 @@ import { openProbing, openTrials } from './open-trials.ts'
 import { createOrders } from './orders.ts'
 import { parseOnce } from './parse-once.ts'
 import { createReporter } from './reporter.ts'
+import { createRollouts, noRollouts } from './rollouts.ts'
 import { startHealth } from './start-health.ts'
 import { takeTurn } from './take-turn.ts'
 import { createClusterWatch } from './watch-cluster.ts'
@@ -39,10 +43,12 @@ export type AgentOptions = {
   readonly statusFile: string | undefined
   /** Folder on the host for what outlives the agent; absent: nothing does. */
   readonly stateDir: string | undefined
-  /** File on the host that lets one agent act at a time. */
-  readonly lockFile: string
+  /** File on the host that lets one agent act at a time; absent: nothing does. */
+  readonly lockFile: string | undefined
   /** The pod this agent runs in, if it is one. */
   readonly pod: string | undefined
+  /** Folder of the host's systemd units, where one restores the rules at its start; absent: none does. */
+  readonly bootUnitDir: string | undefined
   /** How long a change may take to be confirmed, in ms. */
   readonly confirmDeadlineMs: number
   readonly healthAddress: { readonly host: string; readonly port: number } | undefined
@@ -57,11 +63,15 @@ export type AgentOptions = {
 
 /** The cluster as an agent on one of its nodes deals with it. */
 export type ClusterSide = {
+  readonly nodeName: string
   readonly node: OwnNode
+  readonly peers: Peers
   readonly watch: WatchCluster
   /** What makes this node part of the cluster; made anew for each change of rules. */
   readonly probes: () => readonly Probe[]
   readonly findDns: FindClusterDns
+  /** Takes the taint with which nodes join; absent: they join without one. */
+  readonly removeTaint: ((signal: AbortSignal) => Promise<boolean>) | undefined
   readonly openEvents: (onError: EventsOptions['onError']) => Events
 }
 
@@ -111,7 +121,8 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     statusFile: options.statusFile,
     dryRun,
   })
-  const ask = (reason: 'confirm' | 'mode' | 'cut' | 'expiry' | 'cluster') => schedule.trigger({ reason })
+  const ask = (reason: 'confirm' | 'mode' | 'cut' | 'expiry' | 'cluster' | 'rollout') =>
+    schedule.trigger({ reason })
   const orders = createOrders({
     annotation: keeping.mode(),
     stateDir: options.stateDir,
@@ -119,17 +130,6 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     onChange: () => ask('mode'),
   })
   await orders.readFile()
-  const probing = await openProbing(options, { log, network, inCluster, stop: signals.stop })
-  const trials = dryRun
-    ? noTrials
-    : openTrials(keeping, {
-        ...probing,
-        deadlineMs: options.confirmDeadlineMs,
-        turnOf: () => ({ kind: 'go' }),
-        onChange: () => ask('confirm'),
-        onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
-        onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
-      })
   let lastCut: CutStatus | undefined
   const cutter = createCutter({
     exec: network.exec,
@@ -139,11 +139,32 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
       ask('cut')
     },
   })
+  const { stateDir, bootUnitDir: unitDir } = options
+  const confirmed = createConfirmed({
+    log,
+    boot: stateDir === undefined || unitDir === undefined || dryRun ? undefined : { stateDir, unitDir },
+    removeTaint: dryRun ? undefined : inCluster?.removeTaint?.bind(undefined, signals.stop),
+  })
   const expiry = createAlarm(() => ask('expiry'))
   const cluster = createClusterWatch(inCluster?.watch, {
     onChange: () => ask('cluster'),
     onError: (error) => log.warn({ err: error }, 'reading the cluster failed; what was read before stays'),
   })
+  const probing = await openProbing(options, { log, network, inCluster, cluster, cutter, stop: signals.stop })
+  const rollouts =
+    inCluster === undefined || dryRun
+      ? noRollouts
+      : createRollouts({ ...inCluster, log, onChange: () => ask('rollout') })
+  const trials = dryRun
+    ? noTrials
+    : openTrials(keeping, {
+        ...probing,
+        deadlineMs: options.confirmDeadlineMs,
+        ...rollouts,
+        onChange: () => ask('confirm'),
+        onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
+        onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
+      })
   loop = createLoop({
     ...network,
     onNewRules(policy, families) {
@@ -162,6 +183,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
       // Also where the host has no watches left to give.
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
       reporter.report(status, memory, triggers)
+      confirmed.note(memory)
       cluster.startFor([...(memory.decision?.rulesets ?? []), ...(memory.candidate?.rulesets ?? [])])
       expiry.setTo(expiryOf(memory.decision?.wanted))
     },
@@ -169,7 +191,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   const schedule = createSchedule({ pass: loop.pass, timer: startTimer, random: Math.random })
   const end = async () => {
     trials.stop()
-    await Promise.all([reporter.flush(), cluster.stop()])
+    await Promise.all([reporter.flush(), cluster.stop(), confirmed.settled(), rollouts.stop()])
     await turn.release()
     health?.close()
   }
@@ -182,7 +204,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     // What comes in meanwhile shall not start passes of its own.
     await schedule.stop()
     await loop.pass([{ reason: 'start' }])
-    if (await cluster.introduced(introductionMs)) await loop.pass([{ reason: 'cluster' }])
+    if (await cluster.introduced(introductionMs, signals.stop)) await loop.pass([{ reason: 'cluster' }])
     while (await trials.settled()) await loop.pass([{ reason: 'confirm' }])
     await cutter.settled()
     await end()
@@ -219,9 +241,4 @@ function expiryOf(wanted: Wanted | undefined): number {
 function startTimer(ms: number, callback: () => void) {
   const timer = setTimeout(callback, ms)
   return { cancel: () => clearTimeout(timer) }
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

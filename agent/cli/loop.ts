@@ -1,8 +1,5 @@
 import { isExpected } from '../errors.ts'
 import type { Backend } from '../netfilter/backend.ts'
-import type { Policy } from '../policy/policy.ts'
-import { families } from '../ruleset/address.ts'
-import type { Family } from '../ruleset/address.ts'
 import { noMemory, reconcile } from '../reconcile.ts'
 import type { Effects, Memory, Trigger } from '../reconcile.ts'
 import { deriveStatus } from '../status/derive.ts'
@@ -10,8 +7,6 @@ import type { Status } from '../status/status.ts'
 import type { Health } from '../telemetry/health.ts'
 
 export type LoopEffects = Effects & {
-  /** Called when rules that were not in force before have come into force, in these families. */
-  readonly onNewRules: (policy: Policy, families: readonly Family[]) => void
   readonly report: (status: Status, memory: Memory, triggers: readonly Trigger[]) => void
 }
 
@@ -34,7 +29,6 @@ export function createLoop(effects: LoopEffects): Loop {
   const run = async (triggers: readonly Trigger[]) => {
     try {
       const result = await reconcile(memory, triggers, effects)
-      announceNewRules(memory, result.memory, effects.onNewRules)
       memory = result.memory
       status = result.status
       return { retry: Object.values(memory.families).some(({ error }) => error !== undefined) }
@@ -62,19 +56,6 @@ export function createLoop(effects: LoopEffects): Loop {
       return isVerified(memory, status) ? undefined : `${status.state}: ${status.message}`
     },
   }
-}
-
-/** A restart that finds its rules in force, or drift that was healed, is no change of rules. */
-function announceNewRules(before: Memory, after: Memory, announce: LoopEffects['onNewRules']): void {
-  const wanted = after.decision?.wanted
-  if (wanted?.kind !== 'policy' || wanted === before.decision?.wanted) return
-  const last = before.decision?.wanted
-  if (last?.kind === 'policy' && last.policy === wanted.policy) return
-  const written = families.filter((family) => {
-    const outcome = after.families[family]
-    return outcome?.wrote === true && outcome.seen?.asWanted === true
-  })
-  if (written.length > 0) announce(wanted.policy, written)
 }
 
 /** Whether what should be in force is, even if newer rulesets have errors. */

@@ -11,6 +11,7 @@ import type { Backend } from '../netfilter/backend.ts'
 import { parseProtocols } from '../netfilter/protocol-names.ts'
 import { createIpsets } from '../netfilter/ipsets.ts'
 import { createTables } from '../netfilter/tables.ts'
+import { tidyTables } from '../netfilter/tidy-tables.ts'
 import type { LegacyTables, Tables } from '../netfilter/tables.ts'
 import type { Effects } from '../reconcile.ts'
 
@@ -21,6 +22,8 @@ export type NodeNetwork = Pick<
 > & {
   readonly exec: Exec
   readonly legacyTables: LegacyTables
+  /** The same tables without care for what iptables-nft makes and leaves. */
+  readonly plainTables: Tables
   /** Whether a process was started from here lately: what it changed is no change from outside. */
   readonly isOwnProcess: (pid: number) => boolean
 }
@@ -38,11 +41,12 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
     },
   })
   const legacyTables = createLegacyTables(targetPid)
-  const tables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
+  const plainTables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
   return {
     exec,
     legacyTables,
-    tables,
+    tables: tidyTables(plainTables, exec),
+    plainTables,
     ipsets: createIpsets(exec),
     isOwnProcess: (pid) => started.includes(pid),
     readFacts: createFactsReader(exec, targetPid),

@@ -3,16 +3,19 @@ import { realClock } from '../cluster/clock.ts'
 import type { Keeping } from '../confirm/keeping.ts'
 import { createTrials } from '../confirm/trials.ts'
 import type { TrialEffects, Trials } from '../confirm/trials.ts'
+import type { Cutter } from '../conntrack/cutter.ts'
 import type { Exec } from '../host/exec.ts'
 import { clusterDnsProbe } from '../probes/cluster-dns.ts'
 import { createProber } from '../probes/prober.ts'
 import { createRulesetProbes } from '../probes/ruleset-probes.ts'
 import { sharesNetworkWith } from '../probes/shares-network.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { aborted } from './aborted.ts'
 import type { ClusterSide } from './agent.ts'
+import type { ClusterWatch } from './watch-cluster.ts'
 
 export type TrialsOptions = Probing &
-  Pick<TrialEffects, 'turnOf' | 'deadlineMs' | 'onChange' | 'onConfirmed' | 'onRolledBack'>
+  Pick<TrialEffects, 'turnOf' | 'onOutcome' | 'deadlineMs' | 'onChange' | 'onConfirmed' | 'onRolledBack'>
 
 /** Trials in real time. Deadlines are measured by a clock that nobody can set. */
 export function openTrials(keeping: Keeping, options: TrialsOptions): Trials {
@@ -33,31 +36,55 @@ export type ProbingEffects = {
   readonly log: Logger
   readonly network: { readonly exec: Exec }
   readonly inCluster: ClusterSide | undefined
+  readonly cluster: ClusterWatch
+  readonly cutter: Cutter
   readonly stop: AbortSignal
 }
+
+/** How long a change waits for the sets of the cluster: what is not known then stays as it was. */
+const introductionMs = 5_000
 
 /** Finds out how this node can be probed. */
 export async function openProbing(
   { targetPid }: { readonly targetPid: number },
-  { log, network, inCluster, stop }: ProbingEffects,
+  { log, network, inCluster, cluster, cutter, stop }: ProbingEffects,
 ): Promise<Probing> {
   const prober = createProber(realClock)
   const shares = await sharesNetworkWith(targetPid)
   let dns: readonly string[] | undefined
-  const seeDns = async () => {
-    dns = await inCluster?.findDns(stop)
+  const seekDns = () => {
+    inCluster?.findDns(stop).then(
+      (found) => (dns = found),
+      (error: unknown) => {
+        if (!stop.aborted) log.warn({ err: error }, 'the cluster DNS is not probed: its address is not known')
+      },
+    )
   }
-  seeDns().catch((error: unknown) => {
-    if (!stop.aborted) log.warn({ err: error }, 'the cluster DNS is not probed: its address is not known')
-  })
+  seekDns()
   return {
-    before: prober.before,
-    after: prober.after,
-    probesFor: (rulesets) => [
-      ...(inCluster?.probes() ?? []),
-      ...(dns === undefined ? [] : [clusterDnsProbe(dns)]),
-      ...createRulesetProbes(rulesets, network),
-    ],
+    async before(probes, signal) {
+      // Sets that fill up after a change was confirmed would be a change that nobody confirms.
+      const [results] = await Promise.all([
+        prober.before(probes, signal),
+        cluster.introduced(introductionMs, signal),
+      ])
+      return results
+    },
+    async after(probes, signal) {
+      // A connection of before, on which a probe is answered, proves nothing.
+      await Promise.race([cutter.settled(), aborted(signal)])
+      return prober.after(probes, signal)
+    },
+    probesFor(rulesets) {
+      cluster.startFor(rulesets)
+      // A change does not wait for it; the next one will have it.
+      if (dns === undefined) seekDns()
+      return [
+        ...(inCluster?.probes() ?? []),
+        ...(dns === undefined ? [] : [clusterDnsProbe(dns)]),
+        ...createRulesetProbes(rulesets, network),
+      ]
+    },
     problems: shares
       ? []
       : [

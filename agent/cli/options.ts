@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { InvalidArgumentError, Option } from 'commander'
 import { validate as isCron } from 'node-cron'
+import { defaultUnitFolder } from '../host/boot-unit.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { messageOf } from '../errors.ts'
 import { defaultLockPath } from '../host/lock.ts'
@@ -49,19 +50,11 @@ export function podOption(): Option {
   return option('--pod <name>', 'POD', 'name of the pod of this agent: its log is how the kubelet is probed')
 }
 
-export function stateDirOption(): Option {
-  return option(
-    '--state-dir <dir>',
-    'STATE_DIR',
-    'folder on the host for the last good rules and what is tried, or off',
-  ).default(defaultStateFolder)
-}
-
 export function lockFileOption(): Option {
   return option(
     '--lock-file <file>',
     'LOCK_FILE',
-    'file on the host that lets one agent act at a time',
+    'file on the host that lets one agent act at a time, or off',
   ).default(defaultLockPath)
 }
 
@@ -107,6 +100,18 @@ export function standaloneOption(): Option {
 
 export function statusFileOption(): Option {
   return option('--status-file <file>', 'STATUS_FILE', 'write the status to this file too')
+}
+
+export function stateDirOption(): Option {
+  return option('--state-dir <dir>', 'STATE_DIR', 'folder of what has to outlive the agent').default(
+    defaultStateFolder,
+  )
+}
+
+export function unitDirOption(): Option {
+  return option('--unit-dir <dir>', 'UNIT_DIR', 'folder of the systemd units of the host').default(
+    defaultUnitFolder,
+  )
 }
 
 export function backendOption(): Option {

@@ -1,7 +1,7 @@
 import { judgeOverrides } from '../confirm/break-glass.ts'
 import type { Override } from '../confirm/break-glass.ts'
 import { modeFileIn, readModeFile } from '../host/mode-file.ts'
-import { annotationPrefix } from '../status/annotations.ts'
+import { modeAnnotation } from '../status/annotations.ts'
 
 /** What people order this node to do whatever its rulesets say: by an annotation of the Node, or a file on the host. */
 export type Orders = {
@@ -22,8 +22,6 @@ export type OrdersOptions = {
   readonly onAnnotation: (value: string | undefined) => void
   readonly onChange: () => void
 }
-
-export const modeAnnotation = `${annotationPrefix}mode`
 
 export function createOrders(options: OrdersOptions): Orders {
   const file = options.stateDir === undefined ? undefined : modeFileIn(options.stateDir)

@@ -5,9 +5,13 @@ import { findAccess } from '../cluster/access.ts'
 import { createClusterDns } from '../cluster/cluster-dns.ts'
 import { createClusterProbes } from '../cluster/cluster-probes.ts'
 import { createEvents } from '../cluster/events.ts'
+import { connectClient } from '../cluster/api-client.ts'
+import type { ApiClient } from '../cluster/api-client.ts'
 import { watchClusterFacts } from '../cluster/cluster-facts.ts'
 import { connectOwnNode } from '../cluster/own-node.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
+import { connectPeers } from '../cluster/peers.ts'
+import { removeStartupTaint } from '../cluster/startup-taint.ts'
 import { isExpected } from '../errors.ts'
 import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
@@ -15,12 +19,14 @@ import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from './agent.ts'
 import type { AgentOptions, ClusterSide, ProcessSignals } from './agent.ts'
 import { clean } from './clean.ts'
+import type { CleanNode } from './clean.ts'
 import type { ExplainOptions } from './explain.ts'
 import type { ImportFlags } from './import.ts'
 import { lint } from './lint.ts'
 import * as options from './options.ts'
 import { render } from './render.ts'
 import type { RenderOptions } from './render.ts'
+import { uninstallWait } from './uninstall-wait.ts'
 import { UsageError } from './usage-error.ts'
 import { verify } from './verify.ts'
 import type { VerifyOptions } from './verify.ts'
@@ -74,6 +80,17 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.stateDirOption())
     .addOption(options.lockFileOption())
     .addOption(options.confirmDeadlineOption())
+    .addOption(
+      options.flag('--boot-restore', 'BOOT_RESTORE', 'have the host restore confirmed rules when it starts'),
+    )
+    .addOption(options.unitDirOption())
+    .addOption(
+      options.flag(
+        '--startup-taint',
+        'STARTUP_TAINT',
+        'take the taint of a new Node when its rules are confirmed',
+      ),
+    )
     .addOption(options.healthOption())
     .addOption(options.flag('--once', 'ONCE', 'one pass, then exit: 0 if the rules are in force, else 1'))
     .addOption(options.flag('--dry-run', 'DRY_RUN', 'write nothing, only tell what differs'))
@@ -171,18 +188,34 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.targetPidOption())
     .addOption(options.nodeOption())
     .addOption(options.statusFileOption())
-    .action(
-      async ({ targetPid, statusFile, node }: NodeFlags & { targetPid: number; statusFile?: string }) => {
-        const patch = node === undefined ? undefined : connect(node).patchAnnotations
-        finish(await clean({ targetPid, statusFile, patch }))
-      },
-    )
+    .addOption(options.stateDirOption())
+    .addOption(options.unitDirOption())
+    .addOption(options.lockFileOption())
+    .action(async ({ node, ...flags }: CleanFlags) => {
+      const ofNode = node === undefined ? undefined : cleanNode(node, signals.stop)
+      const { stateDir, lockFile } = flags
+      const kept = { stateDir: unlessOff(stateDir), lockFile: unlessOff(lockFile) }
+      finish(await clean({ ...flags, ...kept, node: ofNode, stop: signals.stop }))
+    })
+
+  program
+    .command('uninstall-wait', { hidden: true })
+    .description('wait until every node is clean, then let the namespace go, and all that is named with it')
+    .addOption(options.namespaceOption())
+    .option('--with <path>', 'an object outside of the namespace that goes with it', collect, [])
+    .action(async (flags: { namespace: string; with: readonly string[] }) => {
+      finish(await uninstallWait({ ...flags, client: clientFor(), signal: signals.stop }))
+    })
 
   program
     .command('version')
     .description('print the version')
     .action(() => console.log(packageJson.version))
   return program
+}
+
+function unlessOff(path: string): string | undefined {
+  return path === 'off' ? undefined : path
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {
@@ -192,12 +225,16 @@ function collect(value: string, before: readonly string[] = []): string[] {
 type NodeFlags = { readonly node?: string; readonly standalone?: boolean }
 
 type AgentFlags = NodeFlags &
-  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'lockFile' | 'logLevel'> & {
+  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> & {
+    readonly lockFile: string
     readonly namespace: string
     readonly podCidrs: readonly Cidr[]
     readonly pod?: string
     readonly stateDir: string
     readonly confirmDeadline: number
+    readonly bootRestore?: boolean
+    readonly unitDir: string
+    readonly startupTaint?: boolean
   } & Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
     readonly healthAddress: NonNullable<AgentOptions['healthAddress']> | 'off'
   }
@@ -210,8 +247,10 @@ function agentOptions(flags: AgentFlags): AgentOptions {
     verifySchedule: flags.verifySchedule ?? options.defaultVerifySchedule(name),
     reapplySchedule: flags.reapplySchedule ?? options.defaultReapplySchedule(name),
     statusFile: flags.statusFile ?? (flags.standalone === true ? standaloneStatusFile : undefined),
-    stateDir: flags.stateDir === 'off' ? undefined : flags.stateDir,
+    stateDir: unlessOff(flags.stateDir),
+    lockFile: unlessOff(flags.lockFile),
     pod: flags.pod,
+    bootUnitDir: flags.bootRestore === true ? flags.unitDir : undefined,
     confirmDeadlineMs: flags.confirmDeadline * 1_000,
     healthAddress: flags.healthAddress === 'off' ? undefined : flags.healthAddress,
     once: flags.once ?? false,
@@ -224,10 +263,16 @@ function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): Cluste
   const { namespace, podCidrs, pod } = flags
   const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
   return {
+    nodeName,
     node,
+    peers: connectPeers(options),
     watch: async (handlers, signal) => watchClusterFacts(options, handlers, signal),
     probes: () => createClusterProbes({ ...options, podName: pod }),
     findDns: createClusterDns(options),
+    removeTaint:
+      flags.startupTaint === true
+        ? async (signal) => removeStartupTaint(nodeName, clientFor(), signal)
+        : undefined,
     openEvents: (onError) => createEvents({ ...options, podName: pod, onError }),
   }
 }
@@ -238,6 +283,25 @@ function nodeOf({ node, standalone }: NodeFlags): OwnNode | { readonly labels: L
   throw new UsageError(
     'give --node NAME, the name of the Node that this is, or --standalone for a host in no cluster',
   )
+}
+
+type CleanFlags = NodeFlags & {
+  readonly targetPid: number
+  readonly statusFile?: string
+  readonly stateDir: string
+  readonly unitDir: string
+  readonly lockFile: string
+}
+
+function cleanNode(name: string, signal: AbortSignal): CleanNode {
+  return {
+    patchAnnotations: connect(name).patchAnnotations,
+    removeTaint: async () => removeStartupTaint(name, clientFor(), signal),
+  }
+}
+
+function clientFor(): ApiClient {
+  return connectClient({ getAccess: findAccess(process.env) })
 }
 
 function connect(nodeName: string): OwnNode {

@@ -4,7 +4,7 @@ import type { Logger } from '../telemetry/log.ts'
 
 export type TurnOptions = {
   /** File on the host that lets one agent act at a time. */
-  readonly lockFile: string
+  readonly lockFile: string | undefined
   /** The pod of this agent, for others who wait. */
   readonly pod: string | undefined
   readonly once: boolean
@@ -32,7 +32,7 @@ export async function takeTurn(
   { log, stop, onWait }: TurnEffects,
 ): Promise<Turn | undefined> {
   const alone = { problems: [], release: async () => {} }
-  if (dryRun) return alone
+  if (dryRun || lockFile === undefined) return alone
   try {
     const lock = await acquireLock(lockFile, {
       signal: once ? AbortSignal.any([stop, AbortSignal.timeout(onceMs)]) : stop,

@@ -31,6 +31,7 @@ export async function verify({ rules, targetPid, backend, labels }: VerifyOption
     clusterFacts: () => noClusterFacts,
     lastCut: () => undefined,
     dryRun: true,
+    onNewRules: () => {},
     trials: noTrials,
     override: () => ({ problems: [] }),
     now: () => new Date(),

@@ -15,8 +15,8 @@ export type ClusterWatch = {
   readonly facts: () => ClusterFacts
   /** Begins to follow the cluster if these rulesets look at it. */
   readonly startFor: (rulesets: readonly Ruleset[]) => void
-  /** Waits until all of it is known, for so many ms at most; resolves to whether anything is. */
-  readonly introduced: (ms: number) => Promise<boolean>
+  /** Waits until all of it is known, for so many ms at most, unless aborted; resolves to whether anything is. */
+  readonly introduced: (ms: number, signal: AbortSignal) => Promise<boolean>
   readonly stop: Stop
 }
 
@@ -38,10 +38,11 @@ export function createClusterWatch(
       if (watch === undefined || !needsCluster(rulesets)) return
       watching ??= watch({ onChange: learn, onError }, controller.signal)
     },
-    async introduced(ms) {
+    async introduced(ms, signal) {
       if (watching === undefined) return false
       const isWhole = () => clusterSets.every((set) => known[set] !== undefined)
-      for (const end = performance.now() + ms; !isWhole() && performance.now() < end;) await pause(50)
+      const end = performance.now() + ms
+      while (!isWhole() && performance.now() < end && !signal.aborted) await pause(50)
       return known !== noClusterFacts
     },
     async stop() {

@@ -4,13 +4,18 @@ import type { Cidr } from '../ruleset/address.ts'
 import type { ApiRequest } from './send.ts'
 import { parse } from './wire.ts'
 
-/** A part of a Service's endpoints: up to 100 of one family. Which of them are ready is not told apart. */
+/** A part of a Service's endpoints: up to 100 of one family. `addresses` are those of all, ready or not. */
 export type EndpointSlice = {
   readonly name: string
   readonly version: string
   readonly addresses: readonly Cidr[]
   readonly ports: readonly number[]
+  /** The nodes that endpoints are on. */
+  readonly nodes: readonly EndpointNode[]
 }
+
+/** `serving`: its pod is ready, whatever the Service publishes (`publishNotReadyAddresses` makes all of them `ready`). */
+export type EndpointNode = { readonly name: string; readonly serving: boolean }
 
 /** The slices of one Service, as a LIST, WATCH or GET finds them. */
 export type SlicesOf = { readonly namespace: string; readonly serviceName: string }
@@ -23,6 +28,9 @@ export function parseSlice(value: unknown, request: ApiRequest): EndpointSlice {
     version: metadata.resourceVersion,
     addresses: readCidrs((endpoints ?? []).flatMap((endpoint) => endpoint.addresses ?? [])),
     ports: (ports ?? []).flatMap(({ port }) => port ?? []),
+    nodes: (endpoints ?? []).flatMap(({ nodeName, conditions }) =>
+      nodeName ? [{ name: nodeName, serving: conditions?.serving ?? conditions?.ready ?? true }] : [],
+    ),
   }
 }
 
@@ -52,6 +60,14 @@ export function slicesQuery({ serviceName }: SlicesOf) {
 /** In an empty slice the lists are null. */
 const sliceBody = z.object({
   metadata: z.object({ name: z.string(), resourceVersion: z.string() }),
-  endpoints: z.array(z.object({ addresses: z.array(z.string()).nullish() })).nullish(),
+  endpoints: z
+    .array(
+      z.object({
+        addresses: z.array(z.string()).nullish(),
+        nodeName: z.string().nullish(),
+        conditions: z.object({ ready: z.boolean().nullish(), serving: z.boolean().nullish() }).nullish(),
+      }),
+    )
+    .nullish(),
   ports: z.array(z.object({ port: z.number().nullish() })).nullish(),
 })

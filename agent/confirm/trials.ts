@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Decision } from '../policy/decide.ts'
 import type { Probe, ProbeResult } from '../probes/probe.ts'
+import type { Turn } from '../rollout/gate.ts'
 import { hasErrors } from '../ruleset/parse.ts'
 import type { Parsed, SourceFile } from '../ruleset/parse.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
@@ -8,7 +9,7 @@ import type { Labels } from '../ruleset/select.ts'
 import { createAttempt } from './attempt.ts'
 import type { Attempt, AttemptEffects } from './attempt.ts'
 import type { Quarantined, Trial } from './generation.ts'
-import type { Keeping, Subject } from './keeping.ts'
+import type { Keeping, Kept, Subject } from './keeping.ts'
 
 /** What a pass is to put in force. */
 export type Choice =
@@ -34,9 +35,6 @@ export type InForce = {
   readonly failure?: string
 }
 
-/** Whether it is this node's turn to try a change. */
-export type Turn = { readonly kind: 'go' } | { readonly kind: 'wait' | 'stopped'; readonly message: string }
-
 /** Where the rulesets as they are written now stand, if they are not simply in force. */
 export type Progress =
   | { readonly kind: 'wait' | 'stopped'; readonly hash: string; readonly message: string }
@@ -46,7 +44,10 @@ export type Progress =
 export type TrialEffects = AttemptEffects & {
   /** What has to work after a change to these rulesets; made anew for each change. */
   readonly probesFor: (rulesets: readonly Ruleset[]) => readonly Probe[]
-  readonly turnOf: (hash: string, rulesets: readonly Ruleset[]) => Turn
+  /** `bare`: this node has nothing in force that it could stay with. */
+  readonly turnOf: (change: Kept, bare: boolean) => Turn
+  /** Called after each pass that found a change confirmed, or quarantined. */
+  readonly onOutcome: (change: Kept, outcome: 'confirmed' | 'rolled-back') => void
   /** Waits for a promise, for so many ms at most. */
   readonly waitFor: (promise: Promise<void>, ms: number) => Promise<void>
   readonly onConfirmed: (hash: string) => void
@@ -89,8 +90,11 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   let unconfirmed: Pick<Trial, 'hash' | 'passedBefore'> | undefined = keeping.trial()
   let subject: Subject | undefined
   let isDue = false
+  /** A pass waits here for what may change: it need not be asked for another one. */
+  let isWaiting = false
 
   const onChange = () => {
+    if (isWaiting) return
     isDue = true
     effects.onChange()
   }
@@ -140,14 +144,13 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     effects.onConfirmed(passed.subject.hash)
   }
   /** Why the candidate is not even tried now; undefined: it is. */
-  const obstacleFor = ({ hash, parsed, files }: Subject): Progress | 'read back first' | undefined => {
+  const obstacleFor = (change: Subject): Progress | 'read back first' | undefined => {
+    const { hash, files } = change
     const quarantined = keeping.quarantined(hash)
     if (quarantined !== undefined && quarantined.text === digestOf(files))
       return { kind: 'rolled back', hash, quarantined }
-    if (attempt?.subject.hash === hash || unconfirmed?.hash === hash) return undefined
-    // Where nothing was ever confirmed, waiting would leave the node open.
-    if (keeping.lastGoodHash() === undefined) return undefined
-    const turn = effects.turnOf(hash, parsed.rulesets)
+    if (attempt?.subject.hash === hash || hash === nothing) return undefined
+    const turn = effects.turnOf(change, [undefined, nothing].includes(keeping.lastGoodHash()))
     if (turn.kind !== 'go') return { ...turn, hash }
     // Whatever an agent before has left must not stand when it is asked what works before the change.
     return latest === undefined && unconfirmed === undefined ? 'read back first' : undefined
@@ -178,7 +181,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (attempt?.subject.hash !== hash) attempt = begin(subject)
       // With what works before known, only the journal is written.
       const patience = unconfirmed === undefined ? patienceMs : Infinity
+      isWaiting = true
       if (attempt.phase() === 'asking') await effects.waitFor(attempt.settled(), patience)
+      isWaiting = false
       progress = { kind: 'confirming', hash, probes: attempt.passedBefore() }
       return attempt.phase() === 'asking' ? standing() : { kind: 'candidate' }
     },
@@ -200,6 +205,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
         unconfirmed = undefined
         if (keeping.trial() !== undefined) await keeping.note({ trial: undefined })
       }
+      if (subject !== undefined && progress?.kind === 'rolled back') effects.onOutcome(subject, 'rolled-back')
+      else if (subject !== undefined && subject.hash === keeping.lastGoodHash())
+        effects.onOutcome(subject, 'confirmed')
       if (isFirst && isDue) effects.onChange()
     },
     progress: () => progress,

@@ -11,8 +11,10 @@ export type ModeFile = { readonly mode: 'off' | 'audit' } | { readonly problem: 
 
 /** The file that switches the firewall off where the API server cannot: `echo off > /var/lib/node-firewall/mode`. */
 export function modeFileIn(stateFolder: string): string {
-  return join(stateFolder, 'mode')
+  return join(stateFolder, modeFile)
 }
+
+export const modeFile = 'mode'
 
 /**
  * Reads the file. Nothing is asked for when it is missing, empty, or says `enforce`; of what else it may say comes a

@@ -9,15 +9,20 @@ import { codeOf, messageOf } from '../errors.ts'
 /** What is in a file, or why that cannot be told; nothing where there is no such file. */
 export type Unsealed = Buffer | { readonly problem: string } | undefined
 
+/** Replaces a file as `replaceDurably` does, under a first line that holds its version, size and SHA-256. */
+export async function writeSealed(file: string, chunks: readonly Uint8Array[]): Promise<void> {
+  await replaceDurably(file, [firstLine(chunks), ...chunks])
+}
+
 /**
- * Replaces a file as a whole, under a first line that holds its version, size and SHA-256. Makes the folder where it is
- * missing. Rejects with the error of the system call that failed; the file is then what it was before.
+ * Replaces a file as a whole. Makes the folder where it is missing. Rejects with the error of the system call that
+ * failed; the file is then what it was before.
  *
  * Whenever the power fails there is the old file or the new one: the content reaches the disk before the name does
  * (a rename alone may be written first, and then leads to an empty file), and the folder, which holds the name, is
  * written too before this resolves; see fsync(2) and rename(2).
  */
-export async function writeSealed(file: string, chunks: readonly Uint8Array[]): Promise<void> {
+export async function replaceDurably(file: string, chunks: readonly Uint8Array[]): Promise<void> {
   const folder = dirname(file)
   const made = await mkdir(folder, { recursive: true, mode: 0o700 })
   if (made !== undefined) await syncFolder(dirname(made))
@@ -25,7 +30,7 @@ export async function writeSealed(file: string, chunks: readonly Uint8Array[]): 
   try {
     const handle = await open(temporary, 'wx', 0o600)
     try {
-      await handle.writeFile([firstLine(chunks), ...chunks])
+      await handle.writeFile(chunks)
       await handle.sync()
     } finally {
       await handle.close()

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import type { Journal } from '../confirm/generation.ts'
 import type { Store, Stored } from '../confirm/keeping.ts'
 import { codeOf, isExpected, messageOf, OutsideError } from '../errors.ts'
+import { bootFile, bootScriptFile } from './boot-restore.ts'
+import { modeFile } from './mode-file.ts'
 import { readSealed, removeTemporaries, writeSealed } from './sealed-file.ts'
 import { decodeGeneration, decodeJournal, encodeGeneration, encodeJournal } from './state-content.ts'
 
@@ -39,22 +41,25 @@ export function openStateFolder(folder: string): Store {
   }
 }
 
-/** Removes our files, and the folder if nothing else is in it. Returns the paths of what went and what is left. */
+/**
+ * Removes our files, and those that people have put there for us, and the folder if nothing else is in it. Returns the
+ * paths of what went and what is left.
+ */
 export async function removeStateFolder(
   folder: string,
 ): Promise<{ readonly removed: readonly string[]; readonly left: readonly string[] }> {
   try {
     const found = await readdir(folder, { withFileTypes: true })
     const ours = found.filter((entry) => entry.isFile()).map(({ name }) => name)
-    const files = ours.filter((name) => (names as readonly string[]).includes(name))
+    const files = ours.filter((name) => removable.includes(name))
     await Promise.all(files.map(async (name) => rm(join(folder, name), { force: true })))
-    const temporaries = await removeTemporaries(folder, names)
+    const temporaries = await removeTemporaries(folder, removable)
     const removed = [...files, ...temporaries].map((name) => join(folder, name))
     const left = (await readdir(folder)).map((name) => join(folder, name))
     if (left.length > 0) return { removed, left }
     return (await removeEmpty(folder)) ? { removed: [...removed, folder], left } : { removed, left: [folder] }
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return { removed: [], left: [] }
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return { removed: [], left: [] }
     if (!isExpected(error)) throw error
     throw new StateFolderError(`removing ${folder}: ${messageOf(error)}`, { cause: error })
   }
@@ -62,6 +67,7 @@ export async function removeStateFolder(
 
 const names = ['last-good', 'journal'] as const
 type Name = (typeof names)[number]
+const removable: readonly string[] = [...names, modeFile, bootFile, bootScriptFile]
 
 async function readAll(folder: string): Promise<Stored> {
   await removeTemporaries(folder, names).catch(ignoreSystemError)

@@ -74,6 +74,11 @@ export function replaceText(set: Ipset): string {
   return `${fillText(set)}swap ${temporary} ${quote(set.name)}\n${destroyText(temporary)}`
 }
 
+/** Input for `ipset -exist restore` on a machine that just starts: no rule uses the set before it is full. */
+export function bootSetText(set: Ipset): string {
+  return fillText(set, set.name)
+}
+
 /**
  * Input for `ipset -exist restore` that brings a set from the present elements to the wanted ones, one command for
  * each that differs. What is missing is added first, so that an address in both states is in the set all the time.
@@ -98,16 +103,15 @@ function prefixOf(family: Family): string {
   return family === 'ipv4' ? 'node-firewall4-' : 'node-firewall6-'
 }
 
-function fillText({ name, family, cidrs }: Ipset): string {
-  const temporary = temporaryName(name)
+function fillText({ name, family, cidrs }: Ipset, as = temporaryName(name)): string {
   // With as many buckets as elements hardly any bucket overflows, which would make the kernel hash all anew.
   const hashsize = Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, cidrs.length))))
   const maxelem = Math.max(mostEntries, cidrs.length)
   const kind = `hash:net family ${family === 'ipv4' ? 'inet' : 'inet6'}`
-  const create = `create ${temporary} ${kind} hashsize ${hashsize} maxelem ${maxelem}\n`
+  const create = `create ${as} ${kind} hashsize ${hashsize} maxelem ${maxelem}\n`
   const adds = partsOf(cidrs).map((part) => {
     // One join of the entries takes half the time of a join of whole lines.
-    return `add ${temporary} ${part.map(formatEntry).join(`\nadd ${temporary} `)}\n`
+    return `add ${as} ${part.map(formatEntry).join(`\nadd ${as} `)}\n`
   })
   return `${create}${[...adds].join('')}`
 }

@@ -53,7 +53,10 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
   }
 }
 
-/** Hash of what rulesets mean: comments, order of keys and file names do not change it. */
+/**
+ * Hash of what rulesets mean: comments, order of keys and file names do not change it, and neither does `rollout`,
+ * which says how a change spreads and not what it is.
+ */
 export function hashRulesets(rulesets: readonly Ruleset[]): string {
   const hash = createHash('sha256')
   for (const { name, priority, mode, established, external, defaults, sets, rules, probes } of rulesets) {

@@ -35,6 +35,8 @@ export type Ruleset = {
   readonly rules: readonly Rule[]
   /** What has to work from this node after a change of rules; what did before and does not is rolled back. */
   readonly probes: readonly ProbeSpec[]
+  /** How a change crosses the fleet; absent: all nodes at once. */
+  readonly rollout?: Rollout
   /** Where the name and the defaults stand, for problems between rulesets. */
   readonly positions: {
     readonly name: Position
@@ -43,6 +45,17 @@ export type Ruleset = {
     readonly rules: readonly Position[]
   }
 }
+
+/** First so many canaries, then stages of one size, with a pause between two of them. */
+export type Rollout = {
+  readonly canaries: number
+  /** `then` in the document. */
+  readonly stage: Portion
+  readonly pauseMs: number
+}
+
+/** A number of nodes, or a share of all of them. */
+export type Portion = { readonly unit: 'nodes' | 'percent'; readonly amount: number }
 
 export type Rule = {
   readonly name: string

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { reservedSetNames } from './built-in-sets.ts'
 import { action, address, interfaceList, isSetName } from './fields.ts'
 import { probeList } from './probe-schema.ts'
+import { rolloutSchema } from './rollout-schema.ts'
 import { ruleSchema } from './rule-schema.ts'
 
 /*
@@ -122,6 +123,7 @@ export const rulesetSchema = z
               { error: 'a map with ingress, egress, podIngress, podEgress' },
             )
             .optional(),
+          rollout: rolloutSchema.optional(),
           sets: setsSchema.optional(),
           rules: z.array(ruleSchema, { error: 'a list of rules' }).optional(),
           probes: probeList.optional(),

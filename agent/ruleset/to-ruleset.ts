@@ -18,6 +18,7 @@ import type {
 import { flows } from './ruleset.ts'
 import { isSetName, portEnds } from './fields.ts'
 import { toProbe } from './to-probe.ts'
+import { toRollout } from './rollout-schema.ts'
 import type { RuleDocument } from './rule-schema.ts'
 import type { RulesetDocument, SetDocument } from './schema.ts'
 import type { YamlDocument } from './yaml.ts'
@@ -43,6 +44,7 @@ export function toRuleset(
     sets: new Map(Object.entries(spec.sets ?? {}).map(([name, set]) => [name, membersOf(set, data)])),
     rules: rules.map(toRule),
     probes: (spec.probes ?? []).map(toProbe),
+    ...(spec.rollout === undefined ? {} : { rollout: toRollout(spec.rollout) }),
     positions: {
       name: document.at(['metadata', 'name']),
       defaults: Object.fromEntries(setFlows.map((flow) => [flow, document.at(['spec', 'defaults', flow])])),

@@ -1,3 +1,4 @@
+import { progressAnnotation } from '../rollout/peer.ts'
 import type { Status } from './status.ts'
 
 export const annotationPrefix = 'node-firewall.io/'
@@ -28,10 +29,14 @@ export function toAnnotations(status: Status): Annotations {
   return annotations
 }
 
-/** All our annotations, to be removed. */
+/** All annotations that are ours or for us, to be removed. */
 export function noAnnotations(): Annotations {
-  return Object.fromEntries(keys.map((key) => [annotationPrefix + key, null]))
+  const all = [...keys.map((key) => annotationPrefix + key), modeAnnotation, progressAnnotation]
+  return Object.fromEntries(all.map((key) => [key, null]))
 }
+
+/** By it people switch a node off, or to audit mode. */
+export const modeAnnotation = `${annotationPrefix}mode`
 
 /**
  * What has to be patched to get from one state of the annotations to another. A newer `verified-at` alone is

@@ -27,6 +27,7 @@ export async function createKeeper({ pid }: Host, backend: Backend): Promise<Kee
       clusterFacts: () => noClusterFacts,
       lastCut: () => undefined,
       dryRun: false,
+      onNewRules: () => {},
       trials: noTrials,
       override: () => ({ problems: [] }),
       now: () => new Date(),

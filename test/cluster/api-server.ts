@@ -16,11 +16,12 @@ import { createStore } from './api-server/store.ts'
 import type { Store, Stored } from './api-server/store.ts'
 
 /**
- * A small API server over TLS on loopback, which behaves as a real one does in what the agent relies on.
+ * A small API server over TLS, on loopback unless it is told otherwise, which behaves as a real one does in what the
+ * agent relies on.
  *
- * It keeps Nodes, Pods with their logs, ConfigMaps, Services, EndpointSlices, Leases and Events. It does not know: managedFields, apply and
- * JSON patches, PUT, defaults and validation of anything but annotations, list directives of strategic
- * merge patches, lists of an older version.
+ * It keeps Nodes, Pods with their logs, ConfigMaps, Services, EndpointSlices, Leases and Events, and what an uninstall
+ * takes down. It does not know: managedFields, apply patches, PUT, defaults and validation of anything but annotations,
+ * list directives of strategic merge patches, lists of an older version.
  */
 export type ApiServer = {
   readonly url: string
@@ -59,12 +60,16 @@ type Changes = Readonly<Record<string, string | null>>
 export type Faults = {
   /** The next requests get this answer, whoever asks. */
   readonly answerNext: (times: number, fault: Fault) => void
+  /** No more of these. */
+  readonly forget: () => void
   readonly refuseConnections: () => void
   readonly acceptConnections: () => Promise<void>
   /** All open watches end in order, as after their `timeoutSeconds`. */
   readonly endWatches: () => void
   /** The connections of all open watches end without the last chunk. */
   readonly cutWatches: () => void
+  /** All connections that are open end at once; new ones are accepted. */
+  readonly cutConnections: () => void
   /** Nothing gets through, on old connections and new ones, until `speak`. */
   readonly goSilent: () => void
   readonly speak: () => void
@@ -75,7 +80,12 @@ export type Faults = {
 }
 
 export type ApiServerOptions = {
-  readonly host?: '127.0.0.1' | '::1'
+  /** Address to listen on: loopback of IPv4. */
+  readonly host?: string
+  /** The kernel chooses one. */
+  readonly port?: number
+  /** Those that clients may know it by, besides loopback's. */
+  readonly addresses?: readonly string[]
   readonly rules?: readonly Rule[]
   readonly futureWaitMs?: number
   readonly bookmarkEveryMs?: number
@@ -85,13 +95,14 @@ const SLICES = 'endpointslices.discovery.k8s.io'
 
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const { host = '127.0.0.1', rules = AGENT_RULES, futureWaitMs = 3000, bookmarkEveryMs = 60_000 } = options
-  const files = await createCredentialFiles()
+  const files = await createCredentialFiles(options.addresses)
   const store = createStore()
   const tokens = new Map<string, Identity>()
   const queue = createFaultQueue()
   const kubelet: Kubelet = { log: 'in sync\n', dialTimeoutMs: 30_000 }
   const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet }
-  const front = createFront({ world, faults: queue, host, key: files.key, certificate: files.certificate })
+  const { key, certificate } = files
+  const front = createFront({ world, faults: queue, host, port: options.port ?? 0, key, certificate })
   const port = await front.listen()
   const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`
 
@@ -129,12 +140,14 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     serviceAccountDir: files.serviceAccountDir,
     faults: {
       answerNext: (times, fault) => queue.answerNext(times, fault),
+      forget: () => queue.forget(),
       refuseConnections: () => front.refuse(),
       acceptConnections: async () => void (await front.listen()),
       endWatches() {
         for (const watch of front.watches.values()) watch.end()
       },
       cutWatches: () => front.cutWatches(),
+      cutConnections: () => front.cutConnections(),
       goSilent: () => front.silence.begin(),
       speak: () => front.silence.end(),
       compact: () => store.compact(),

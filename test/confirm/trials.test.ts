@@ -242,12 +242,24 @@ describe('while it is not this node’s turn', () => {
     expect(node.kernel()).toBe('better')
   })
 
-  test('a node where nothing was ever confirmed does not wait, or it would be open', async () => {
+  test('a node where nothing was ever confirmed says that it has nothing to stay with', async () => {
     const node = await createVirtualNode(cuts)
     node.turn = { kind: 'wait', message: 'node-7 is first' }
     node.write(good)
     await node.run()
     expect(node.kernel()).toBe('good')
+  })
+
+  test('the others are told after each pass how it ended here', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.write(bad)
+    await node.run()
+    await node.expire()
+    await node.pass()
+    expect([...new Set(node.outcomes)]).toEqual(['good confirmed', 'bad-lease rolled-back'])
+    expect(node.outcomes.slice(-2)).toEqual(['bad-lease rolled-back', 'bad-lease rolled-back'])
   })
 })
 

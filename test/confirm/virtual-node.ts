@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { OutsideError } from '../../agent/errors.ts'
 import { createTrials } from '../../agent/confirm/trials.ts'
-import type { InForce, Trials, Turn } from '../../agent/confirm/trials.ts'
+import type { InForce, Trials } from '../../agent/confirm/trials.ts'
+import type { Turn } from '../../agent/rollout/gate.ts'
 import type { Generation, Journal, Quarantined } from '../../agent/confirm/generation.ts'
 import { createKeeping } from '../../agent/confirm/keeping.ts'
 import type { Store } from '../../agent/confirm/keeping.ts'
@@ -33,6 +34,8 @@ export type VirtualNode = {
   readonly disk: { lastGood?: Generation; journal: Journal; full: boolean }
   readonly rolledBack: Quarantined[]
   readonly confirmed: string[]
+  /** What the others are told. */
+  readonly outcomes: string[]
   turn: Turn
   /** Probes that do not work, whatever is in force. */
   readonly ailing: Set<string>
@@ -54,11 +57,12 @@ export async function createVirtualNode(
   const disk: VirtualNode['disk'] = { journal: { quarantined: [] }, full: false }
   const rolledBack: Quarantined[] = []
   const confirmed: string[] = []
+  const outcomes: string[] = []
   const ailing = new Set<string>()
   const refusing = new Set<string>()
   let deadlines: AbortController[] = []
   let written: Text | 'broken' | 'nothing' = 'nothing'
-  let due = false
+  const due = { isDue: false }
   let trials: Trials
 
   const works = (probe: string) =>
@@ -105,9 +109,10 @@ export async function createVirtualNode(
         return deadline.signal
       },
       deadlineMs: 30_000,
-      turnOf: () => node.turn,
+      turnOf: (_, bare) => (bare ? { kind: 'go' } : node.turn),
+      onOutcome: ({ hash }, outcome) => void outcomes.push(`${hash} ${outcome}`),
       waitFor: async (promise) => promise,
-      onChange: () => (due = true),
+      onChange: () => (due.isDue = true),
       onConfirmed: (hash) => void confirmed.push(hash),
       onRolledBack: (quarantined) => void rolledBack.push(quarantined),
       now: () => new Date(0),
@@ -134,13 +139,14 @@ export async function createVirtualNode(
     disk,
     rolledBack,
     confirmed,
+    outcomes,
     ailing,
     refusing,
     turn: { kind: 'go' },
     trials: () => trials,
     write: (text) => void (written = text),
     async pass() {
-      due = false
+      due.isDue = false
       const { files, rulesets, problems } = filesOf(written)
       const hash = rulesets[0]?.name
       const choice = await trials.choose({
@@ -177,7 +183,7 @@ export async function createVirtualNode(
         await node.pass()
         // What follows by itself, as probes that answer at once, is done by then.
         await setImmediate()
-      } while (due)
+      } while (due.isDue)
     },
     async expire() {
       const running = deadlines

@@ -87,11 +87,11 @@ describe('bad input changes nothing that is in force, and the agent stays up', (
   }
 
   async function expectComplaint(complaint: string): Promise<void> {
+    // A pass may fall into the middle of what the test does to the folder.
     const line = await agent.next(
-      ({ state, problems }) => state === 'Invalid' && JSON.stringify(problems) !== '[]',
+      ({ state, problems = [] }) =>
+        state === 'Invalid' && (problems as string[]).join('\n').includes(complaint),
     )
-    const problems = line['problems'] as string[]
-    expect(problems.join('\n')).toContain(complaint)
     expect(line.msg).toContain('of before')
     expect(await readRules()).toBe(before)
   }

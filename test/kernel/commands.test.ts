@@ -30,7 +30,9 @@ describe.each(await usableBackends())('commands on iptables-%s', (backend) => {
   })
 
   async function run(command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
-    const node = command === 'clean' ? [] : ['--standalone', '--rules', mount.folder, '--backend', backend]
+    const nowhere = ['--state-dir', '/dev/null/none', '--unit-dir', '/dev/null/none']
+    const node =
+      command === 'clean' ? nowhere : ['--standalone', '--rules', mount.folder, '--backend', backend]
     const all = [main, command, '--target-pid', String(host.pid), ...node, ...args]
     const { exitCode, stdout } = await execa(process.execPath, all, { reject: false, env })
     return { exitCode, stdout }

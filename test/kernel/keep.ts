@@ -54,6 +54,7 @@ export async function createKeeper(host: Host, backend: Backend): Promise<Keep> 
       readDataplane: async () => nothingBeside,
       detectBackend: async () => backend,
       dryRun: false,
+      onNewRules: () => {},
       trials: noTrials,
       override: () => ({ problems: [] }),
       now: () => new Date(),

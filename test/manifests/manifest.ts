@@ -1,4 +1,5 @@
 import type { IDaemonSet } from 'kubernetes-models/apps/v1/DaemonSet'
+import type { IJob } from 'kubernetes-models/batch/v1/Job'
 import type { IClusterRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole'
 import type { IClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding'
 import type { IRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role'
@@ -14,6 +15,7 @@ export type Manifest =
   | IClusterRoleBinding
   | IConfigMap
   | IDaemonSet
+  | IJob
   | INamespace
   | IResourceQuota
   | IRole

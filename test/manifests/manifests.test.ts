@@ -136,6 +136,14 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     })
   })
 
+  it.each([
+    ['state', '/var/lib/node-firewall', 'DirectoryOrCreate'],
+    ['agent-lock', '/run/node-firewall.lock', 'FileOrCreate'],
+  ])('keeps its %s on the node', (name, path, type) => {
+    expect(container()?.volumeMounts).toContainEqual({ name, mountPath: path })
+    expect(pod()?.volumes).toContainEqual({ name, hostPath: { path, type } })
+  })
+
   it('probes on loopback', () => {
     const { startupProbe, livenessProbe, readinessProbe } = container() ?? {}
     const loopback = { host: '127.0.0.1', port: 10_268 }

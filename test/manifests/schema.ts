@@ -1,4 +1,5 @@
 import { DaemonSet } from 'kubernetes-models/apps/v1/DaemonSet'
+import { Job } from 'kubernetes-models/batch/v1/Job'
 import { ClusterRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole'
 import { ClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding'
 import { Role } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role'
@@ -14,6 +15,7 @@ const models = [
   ClusterRoleBinding,
   ConfigMap,
   DaemonSet,
+  Job,
   Namespace,
   ResourceQuota,
   Role,

@@ -21,6 +21,7 @@ export function rulesetDocuments(): fc.Arbitrary<unknown> {
       mode: fc.constantFrom(undefined, 'enforce', 'audit'),
       established: fc.constantFrom(undefined, 'cut', 'keep'),
       probes: fc.option(probeDocuments(), { nil: undefined }),
+      rollout: fc.option(rollout, { nil: undefined }),
     })
     .chain(({ sets, external, ...spec }) =>
       fc
@@ -33,6 +34,18 @@ export function rulesetDocuments(): fc.Arbitrary<unknown> {
         })),
     )
 }
+
+const rollout = fc.record(
+  {
+    canaries: fc.integer({ min: 1, max: 100 }),
+    then: fc.oneof(
+      fc.integer({ min: 1, max: 100_000 }),
+      fc.integer({ min: 1, max: 100 }).map((share) => `${share}%`),
+    ),
+    pause: fc.constantFrom('0s', '30s', '5m', '24h'),
+  },
+  { requiredKeys: [] },
+)
 
 const action = fc.constantFrom('accept', 'drop', 'reject')
 const setName = fc

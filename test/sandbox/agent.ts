@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
+import { inNetworkOf } from '../../agent/host/exec.ts'
 import type { Host } from './host.ts'
 
 /** A line of the agent's log. */
@@ -21,6 +22,8 @@ export type AgentProcess = {
   signal(signal: 'SIGHUP' | 'SIGTERM' | 'SIGKILL'): void
   /** Ends it with SIGTERM; resolves to its exit code. */
   stop(): Promise<number | null>
+  /** Ends it with SIGKILL, as a node that loses its power does: it cannot tidy up. */
+  kill(): Promise<void>
 }
 
 export type AgentSetting = {
@@ -31,24 +34,25 @@ export type AgentSetting = {
   readonly stateDir?: string
   /** File that says where the API server is; without it the agent stands alone. */
   readonly kubeconfig?: string
+  /** It runs in the network namespace of the host too, as on a node, and not only its commands do. */
+  readonly inNetwork?: boolean
 }
 
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
 
 export async function startAgent(host: Host, setting: AgentSetting): Promise<AgentProcess> {
-  const { rules, args = [], env = {}, kubeconfig } = setting
+  const { rules, args = [], env = {}, kubeconfig, inNetwork = false, stateDir } = setting
   const folder = await mkdtemp(join(tmpdir(), 'node-firewall-agent-'))
   const statusFile = join(folder, 'status.json')
   const fixed = ['--node', 'test-node', '--health-address', 'off', '--log-level', 'debug']
   const cluster = kubeconfig === undefined ? ['--standalone'] : []
-  const state = [
-    '--state-dir',
-    setting.stateDir ?? join(folder, 'state'),
-    '--lock-file',
-    join(folder, 'lock'),
-  ]
+  const state = ['--state-dir', stateDir ?? join(folder, 'state'), '--lock-file', join(folder, 'lock')]
   const own = ['--rules', rules, '--target-pid', String(host.pid), '--status-file', statusFile, ...state]
-  const child = spawn(process.execPath, [main, 'agent', ...fixed, ...cluster, ...own, ...args], {
+  const command = [main, 'agent', ...fixed, ...cluster, ...own, ...args]
+  const started = inNetwork
+    ? inNetworkOf(host.pid, process.execPath, command)
+    : { file: process.execPath, args: command }
+  const child = spawn(started.file, started.args, {
     env: { ...process.env, KUBECONFIG: kubeconfig, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -75,7 +79,10 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
           cursor += 1
           if (line !== undefined && fits(line)) return line
         }
-        if (child.exitCode !== null) throw new Error(`the agent ended with ${child.exitCode}`)
+        const { exitCode, signalCode } = child
+        if (exitCode !== null || signalCode !== null) {
+          throw new Error(`the agent ended with ${signalCode ?? exitCode}`)
+        }
         await new Promise<void>((resolve) => (wake = resolve))
       }
     },
@@ -88,6 +95,10 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
     async stop() {
       child.kill('SIGTERM')
       return ended
+    },
+    async kill() {
+      child.kill('SIGKILL')
+      await ended
     },
   }
 }

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
 import { readlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { createExec } from '../../agent/host/exec.ts'
 import type { Exec } from '../../agent/host/exec.ts'
+import { startChild } from './child.ts'
 import type { Call, Outcome, Probe, Protocol, Request, StreamCount, Visit } from './protocol.ts'
 
 export type ProbeSetting = Omit<Probe, 'silenceMs'> & { readonly silenceMs?: number }
@@ -36,34 +35,8 @@ const silenceMs = 300
  */
 export async function startHost(name = 'host'): Promise<Host> {
   const endpoint = join(import.meta.dirname, 'endpoint.ts')
-  const child = spawn('unshare', ['--net', '--', process.execPath, endpoint, name], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '' },
-    // Ctrl-C is for the process that made the sandbox, which then ends its hosts.
-    detached: true,
-  })
-  child.stdin.on('error', () => {}) // it has ended, which `ended` tells
-  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
-  let lastId = 0
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const { id, value, error } = JSON.parse(line) as { id: number; value?: unknown; error?: string }
-    const { resolve, reject } = waiting.get(id) ?? {}
-    waiting.delete(id)
-    if (error === undefined) resolve?.(value)
-    else reject?.(new Error(error))
-  })
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const ask = async <T>(request: Request): Promise<T> => {
-    lastId += 1
-    const id = lastId
-    child.stdin.write(`${JSON.stringify({ id, request })}\n`)
-    return new Promise<T>((resolve, reject) => {
-      waiting.set(id, { resolve, reject })
-      void ended.then(() => reject(new Error('the host of the sandbox has ended')))
-    })
-  }
-  const { pid } = child
-  if (pid === undefined) throw new Error('starting a host: unshare(1) could not be started')
+  const args = ['--net', '--', process.execPath, endpoint, name]
+  const { pid, ask, close } = startChild<Request>('unshare', args)
   // The first answer says that unshare has done its work and the namespace is the host's own.
   await ask({ kind: 'received', port: 0 })
   if ((await readlink(`/proc/${pid}/ns/net`)) === (await readlink('/proc/self/ns/net'))) {
@@ -82,9 +55,6 @@ export async function startHost(name = 'host'): Promise<Host> {
       await ask({ kind: 'stream', name, address, port, mode })
       return { stop: async () => ask<StreamCount>({ kind: 'stop', name }) }
     },
-    async close() {
-      child.stdin.end()
-      await ended
-    },
+    close,
   }
 }

@@ -1,9 +1,14 @@
 import type { Family } from '../../agent/ruleset/address.ts'
 import { clusterAddress } from './cluster-addresses.ts'
-import { services } from './kube-services.ts'
+import { services as allServices } from './kube-services.ts'
+import type { Service } from './kube-services.ts'
 
 /** The filter table of a node as the kubelet and kube-proxy write it. */
-export function filterTable(family: Family, networkPolicy: boolean): string[] {
+export function filterTable(
+  family: Family,
+  networkPolicy: boolean,
+  services: readonly Service[] = allServices,
+): string[] {
   const builtIn = ['INPUT', 'FORWARD', 'OUTPUT'].map((chain) => `:${chain} ACCEPT [0:0]`)
   const policy = networkPolicy ? policyRules(family) : []
   return [
@@ -13,7 +18,7 @@ export function filterTable(family: Family, networkPolicy: boolean): string[] {
     ...policy,
     ...rules,
     ...(family === 'ipv4' ? [martianRule] : []),
-    ...serviceRules(),
+    ...serviceRules(services),
     'COMMIT',
   ]
 }
@@ -58,7 +63,7 @@ const martianRule =
   '-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP'
 
 /** Ports of the node for which no NAT exists: for health checks, and of Services that have no endpoint. */
-function serviceRules(): string[] {
+function serviceRules(services: readonly Service[]): string[] {
   return services.flatMap(({ name, protocol, nodePort, local, endpoint }) => [
     ...(local === undefined
       ? []

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Family } from '../../agent/ruleset/address.ts'
 import { clusterAddress, podNetwork } from './cluster-addresses.ts'
-import { hostPort, services } from './kube-services.ts'
+import { services as allServices, hostPort } from './kube-services.ts'
 import type { Service } from './kube-services.ts'
 
 /** What the node does to addresses, besides kube-proxy. */
@@ -11,11 +11,14 @@ export type NatOptions = {
   /** Who answers pods at the address of the metadata service, see `ClusterOptions`. */
   readonly metadata: 'routed' | 'process' | 'port'
   readonly proxyMode: 'iptables' | 'ipvs'
+  /** What the cluster offers; without it, what kube-services.ts says. */
+  readonly services?: readonly Service[]
 }
 
 /** The nat table of a node as kube-proxy, the CNI plugins `portmap` and `bridge`, and a cloud's agent write it. */
 export function natTable(family: Family, options: NatOptions): string[] {
-  const proxied = options.proxyMode === 'iptables' ? services.filter(({ endpoint }) => endpoint) : []
+  const { proxyMode, services = allServices } = options
+  const proxied = proxyMode === 'iptables' ? services.filter(({ endpoint }) => endpoint) : []
   const rules = [
     ...baseRules,
     ...metadataRules(family, options.metadata),

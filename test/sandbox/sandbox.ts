@@ -1,6 +1,6 @@
 import { startHost } from './host.ts'
 import type { Host } from './host.ts'
-import { addressCommand, cableCommand, ip, prepare, settled } from './wire.ts'
+import { connect, prepare, settled } from './wire.ts'
 
 /**
  * A node with one interface that has a public and a private address, as on LKE, and two clients behind a router:
@@ -55,27 +55,4 @@ export async function createSandbox(): Promise<Sandbox> {
     close: async () =>
       void (await Promise.all([router, node, internet, privateHost].map(async (host) => host.close()))),
   }
-}
-
-type Cable = { readonly router: readonly string[]; readonly host: readonly string[] }
-
-/** Lays a cable from the router to a host, whose only interface it becomes: eth0. */
-async function connect(
-  router: Host,
-  host: Host,
-  name: string,
-  { router: near, host: far }: Cable,
-): Promise<void> {
-  await ip(router, [
-    cableCommand({ host: router, device: name }, { host, device: 'eth0' }),
-    ...near.map((address) => addressCommand(address, name)),
-    `link set ${name} up`,
-  ])
-  const [gateway4, gateway6] = [near[0], near.at(-1)].map((address) => address?.split('/')[0])
-  await ip(host, [
-    ...far.map((address) => addressCommand(address, 'eth0')),
-    'link set eth0 up',
-    `route add default via ${gateway4}`,
-    `route add default via ${gateway6}`,
-  ])
 }

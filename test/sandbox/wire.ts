@@ -31,6 +31,32 @@ export function cableCommand(one: CableEnd, other: CableEnd): string {
   return `link add ${first} type veth peer ${second}`
 }
 
+type Cable = { readonly router: readonly string[]; readonly host: readonly string[] }
+
+/**
+ * Lays a cable from the router to a host, whose only interface it becomes: eth0. Its default routes lead to the router's
+ * first address, of IPv4, and to its last, of IPv6.
+ */
+export async function connect(
+  router: Host,
+  host: Host,
+  name: string,
+  { router: near, host: far }: Cable,
+): Promise<void> {
+  await ip(router, [
+    cableCommand({ host: router, device: name }, { host, device: 'eth0' }),
+    ...near.map((address) => addressCommand(address, name)),
+    `link set ${name} up`,
+  ])
+  const [gateway4, gateway6] = [near[0], near.at(-1)].map((address) => address?.split('/')[0])
+  await ip(host, [
+    ...far.map((address) => addressCommand(address, 'eth0')),
+    'link set eth0 up',
+    `route add default via ${gateway4}`,
+    `route add default via ${gateway6}`,
+  ])
+}
+
 /** Without nodad an IPv6 address could not be used for its first second. */
 export function addressCommand(address: string, device: string): string {
   return `address add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`

@@ -30,7 +30,15 @@ export type World = {
 }
 
 /** What every kubelet has to say, and how long the server tries to reach one: 30 s in a real server. */
-export type Kubelet = { log: string; dialTimeoutMs: number }
+export type Kubelet = {
+  log: string
+  dialTimeoutMs: number
+  /** Asks a kubelet in earnest; rejects with what a real server says when it cannot. */
+  readLog?: (log: LogAddress) => Promise<string>
+}
+
+/** `path`: what the kubelet is asked for. */
+export type LogAddress = { readonly address: string; readonly port: number; readonly path: string }
 
 /** `?watch=true` on the path of one object is an ordinary GET. */
 export function verbOf({ method, query }: Call, { name }: Target): Verb | undefined {

@@ -16,9 +16,10 @@ export type CredentialFiles = {
   remove(): Promise<void>
 }
 
-export async function createCredentialFiles(): Promise<CredentialFiles> {
+/** @param addresses that the certificate is good for, besides those of loopback. */
+export async function createCredentialFiles(addresses: readonly string[] = []): Promise<CredentialFiles> {
   const folder = await mkdtemp(path.join(tmpdir(), 'node-firewall-api-server-'))
-  const { caFile, keyFile } = await makeCertificate(folder)
+  const { caFile, keyFile } = await makeCertificate(folder, addresses)
   const certificate = await readFile(caFile)
   const serviceAccountDir = path.join(folder, 'serviceaccount')
   const kubeconfigFile = path.join(folder, 'kubeconfig')
@@ -55,21 +56,26 @@ export async function createCredentialFiles(): Promise<CredentialFiles> {
 }
 
 /** One certificate that vouches for itself. Node.js can read certificates and not make them. */
-export async function makeCertificate(folder: string): Promise<{ caFile: string; keyFile: string }> {
+export async function makeCertificate(
+  folder: string,
+  addresses: readonly string[] = [],
+): Promise<{ caFile: string; keyFile: string }> {
   const caFile = path.join(folder, 'ca.crt')
   const keyFile = path.join(folder, 'server.key')
-  const names = 'subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost'
+  const names = ['127.0.0.1', '::1', ...addresses].map((address) => `IP:${address}`)
+  const extension = ['-addext', `subjectAltName=${['DNS:localhost', ...names].join(',')}`]
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
   const args = ['req', '-x509', ...curve, '-keyout', keyFile, '-out', caFile]
   try {
-    await promisify(execFile)('openssl', [...args, '-subj', '/CN=test', '-days', '2', '-addext', names])
+    await promisify(execFile)('openssl', [...args, '-subj', '/CN=test', '-days', '2', ...extension])
   } catch (cause) {
     throw new Error('making a certificate for the test API server: the openssl command is needed', { cause })
   }
   return { caFile, keyFile }
 }
 
-function kubeconfig(url: string, caFile: string, token: string): string {
+/** The text of a kubeconfig. */
+export function kubeconfig(url: string, caFile: string, token: string): string {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',

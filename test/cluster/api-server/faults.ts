@@ -2,29 +2,43 @@ import { Refusal, failure } from './statuses.ts'
 import type { Reply } from './call.ts'
 
 /** An answer that the server gives in place of its own. */
-export type Fault =
-  | { readonly status: number; readonly retryAfterSeconds?: number; readonly verb?: string }
-  /** The head promises a whole body, and the connection ends in the middle of it. */
-  | { readonly body: 'half'; readonly verb?: string }
-  /** 200, and a page that somebody in between has made. */
-  | { readonly body: 'html'; readonly verb?: string }
-  /** The request is carried out, and the connection ends before the answer. */
-  | { readonly body: 'none'; readonly verb?: string }
+export type Fault = Aim &
+  (
+    | { readonly status: number; readonly retryAfterSeconds?: number }
+    /** The head promises a whole body, and the connection ends in the middle of it. */
+    | { readonly body: 'half' }
+    /** 200, and a page that somebody in between has made. */
+    | { readonly body: 'html' }
+    /** The request is carried out, and the connection ends before the answer. */
+    | { readonly body: 'none' }
+    /** Its own answer, but late. */
+    | { readonly delayMs: number }
+  )
+
+/** Which requests a fault is for: of one verb, or to paths that begin so; all, if it does not say. */
+type Aim = { readonly verb?: string; readonly path?: string }
 
 export type FaultQueue = {
-  /** The next requests get this answer, those of one verb if it names one. */
+  /** The next requests that it is for get this answer. */
   answerNext(times: number, fault: Fault): void
-  take(verb: string): Fault | undefined
+  take(verb: string, path: string): Fault | undefined
+  /** No more of them. */
+  forget(): void
 }
 
 export function createFaultQueue(): FaultQueue {
-  const waiting: Fault[] = []
+  let waiting: Fault[] = []
   return {
     answerNext(times, fault) {
       for (let left = times; left > 0; left -= 1) waiting.push(fault)
     },
-    take(verb) {
-      const at = waiting.findIndex((fault) => fault.verb === undefined || fault.verb === verb)
+    forget: () => {
+      waiting = []
+    },
+    take(verb, path) {
+      const at = waiting.findIndex(
+        (fault) => (fault.verb ?? verb) === verb && path.startsWith(fault.path ?? path),
+      )
       return at === -1 ? undefined : waiting.splice(at, 1)[0]
     },
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { replyOf } from './faults.ts'
 import type { FaultQueue } from './faults.ts'
 import { parseTarget } from './resources.ts'
@@ -36,6 +37,8 @@ export type Front = {
   /** New connections are refused; open ones stay. */
   refuse(): void
   cutWatches(): void
+  /** All connections that are open end at once. */
+  cutConnections(): void
   close(): Promise<void>
 }
 
@@ -43,16 +46,18 @@ export type FrontOptions = {
   readonly world: World
   readonly faults: FaultQueue
   readonly host: string
+  /** 0: the kernel chooses one. */
+  readonly port: number
   readonly key: Buffer
   readonly certificate: Buffer
 }
 
-export function createFront({ world, faults, host, key, certificate }: FrontOptions): Front {
+export function createFront({ world, faults, host, port: wanted, key, certificate }: FrontOptions): Front {
   const requests: Logged[] = []
   const watches = new Map<Socket, OpenWatch>()
   const sockets = new Set<Socket>()
   const silence = createSilence()
-  let port = 0
+  let port = wanted
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const call = await readCall(request)
@@ -61,7 +66,8 @@ export function createFront({ world, faults, host, key, certificate }: FrontOpti
     requests.push(logged)
     await silence.over()
     if (response.destroyed) return
-    const fault = faults.take(verb)
+    const fault = faults.take(verb, call.path)
+    if (fault !== undefined && 'delayMs' in fault) await sleep(fault.delayMs)
     if (fault !== undefined && 'body' in fault) {
       logged.status = 200
       if (fault.body === 'none') {
@@ -71,7 +77,7 @@ export function createFront({ world, faults, host, key, certificate }: FrontOpti
       else send(response, { code: 200, text: '<html>Please log in</html>\n' })
       return
     }
-    const reply = fault === undefined ? await route(world, call) : replyOf(fault)
+    const reply = fault !== undefined && 'status' in fault ? replyOf(fault) : await route(world, call)
     logged.status = reply.code
     if ('stream' in reply) openStream(response, reply)
     else send(response, reply)
@@ -121,6 +127,9 @@ export function createFront({ world, faults, host, key, certificate }: FrontOpti
     refuse: () => void server.close(),
     cutWatches() {
       for (const socket of watches.keys()) socket.destroy()
+    },
+    cutConnections() {
+      for (const socket of sockets) socket.destroy()
     },
     async close() {
       const closed = server.listening ? once(server, 'close') : undefined

@@ -1,3 +1,4 @@
+import { applyJsonPatch } from './json-patch.ts'
 import type { Resource } from './resources.ts'
 import { Refusal, badRequest, conflict, failure, invalid } from './statuses.ts'
 import type { Stored } from './store.ts'
@@ -5,14 +6,11 @@ import { isRecord, readObject } from './objects.ts'
 import { validateMetadata } from './validate.ts'
 
 /**
- * The object after a merge patch (RFC 7396) or a strategic merge patch. The two differ in lists and
+ * The object after a JSON patch, a merge patch (RFC 7396) or a strategic merge patch. The latter two differ in lists and
  * directives, which the fake does not know: it takes both for the former.
  */
 export function patchObject(resource: Resource, before: Stored, contentType: string, body: string): Stored {
-  if (!MERGE_PATCHES.has(contentType)) {
-    throw new Refusal(failure(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {}))
-  }
-  const merged = merge(before, decode(body))
+  const merged = patched(before, contentType, decode(body))
   const after = readObject(merged)
   if (after === undefined) throw wrongType(merged)
   const { name, uid, resourceVersion } = before.metadata
@@ -27,6 +25,12 @@ export function patchObject(resource: Resource, before: Stored, contentType: str
   }
   validateMetadata(resource, after)
   return after
+}
+
+function patched(before: Stored, contentType: string, patch: unknown): unknown {
+  if (contentType === 'application/json-patch+json') return applyJsonPatch(before, patch)
+  if (MERGE_PATCHES.has(contentType)) return merge(before, patch)
+  throw new Refusal(failure(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {}))
 }
 
 const MERGE_PATCHES = new Set(['application/merge-patch+json', 'application/strategic-merge-patch+json'])

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, isIPv6 } from 'node:net'
 import { z } from 'zod'
-import { codeOf } from '../../../agent/errors.ts'
+import { codeOf, messageOf } from '../../../agent/errors.ts'
 import type { Reply, World } from './call.ts'
 import { NODES, PODS } from './resources.ts'
 import type { Target } from './resources.ts'
@@ -32,13 +32,21 @@ export async function readLog(
   if (address !== undefined) {
     const port = daemonEndpoints?.kubeletEndpoint.Port ?? 10_250
     const at = `${isIPv6(address) ? `[${address}]` : address}:${port}`
+    const path = `/containerLogs/${namespace}/${name}/${container}${asked(query)}`
+    if (kubelet.readLog !== undefined) return passOn(kubelet.readLog({ address, port, path }))
     const problem = await dial(address, port, kubelet.dialTimeoutMs)
-    const url = `https://${at}/containerLogs/${namespace}/${name}/${container}${asked(query)}`
     if (problem !== undefined) {
-      throw new Refusal(failure(500, undefined, `Get "${url}": dial tcp ${at}: ${problem}`))
+      throw new Refusal(failure(500, undefined, `Get "https://${at}${path}": dial tcp ${at}: ${problem}`))
     }
   }
   return { code: 200, text: cut(kubelet.log, query), headers: { 'Content-Type': 'text/plain' } }
+}
+
+async function passOn(log: Promise<string>): Promise<Reply> {
+  const text = await log.catch((error: unknown) => {
+    throw new Refusal(failure(500, undefined, messageOf(error)))
+  })
+  return { code: 200, text, headers: { 'Content-Type': 'text/plain' } }
 }
 
 /** What Go calls the reason why there is no connection; undefined when there was one. */

@@ -1,3 +1,5 @@
+import { UNINSTALL_RESOURCES } from './uninstall-resources.ts'
+
 /** A kind of object that the server keeps. */
 export type Resource = {
   readonly group: string
@@ -134,4 +136,13 @@ export const EVENTS: Resource = {
   zero: { involvedObject: {}, source: {}, firstTimestamp: null, lastTimestamp: null, eventTime: null },
 }
 
-const RESOURCES: readonly Resource[] = [NODES, CONFIG_MAPS, ENDPOINT_SLICES, LEASES, PODS, SERVICES, EVENTS]
+const RESOURCES: readonly Resource[] = [
+  NODES,
+  ...UNINSTALL_RESOURCES,
+  CONFIG_MAPS,
+  ENDPOINT_SLICES,
+  LEASES,
+  PODS,
+  SERVICES,
+  EVENTS,
+]

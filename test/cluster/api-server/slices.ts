@@ -15,6 +15,8 @@ export type SliceDraft = {
   readonly addressType?: 'IPv4' | 'IPv6' | 'FQDN'
   readonly addresses: readonly string[]
   readonly port?: number
+  /** The node of each address, and whether the pod on it is ready. */
+  readonly nodes?: readonly { readonly name: string; readonly ready: boolean }[]
 }
 
 export function createSlices(store: Store): Slices {
@@ -37,9 +39,13 @@ export function createSlices(store: Store): Slices {
 }
 
 /** Lists that are empty are null. */
-function contentOf({ addressType = 'IPv4', addresses, port }: SliceDraft) {
-  const conditions = { ready: true, serving: true, terminating: false }
-  const endpoints = addresses.map((address) => ({ addresses: [address], conditions }))
+function contentOf({ addressType = 'IPv4', addresses, port, nodes = [] }: SliceDraft) {
+  const endpoints = addresses.map((address, index) => {
+    const node = nodes[index]
+    // The Service of the agents publishes all of them, so each is `ready`; only `serving` tells.
+    const conditions = { ready: true, serving: node?.ready ?? true, terminating: false }
+    return { addresses: [address], conditions, ...(node === undefined ? {} : { nodeName: node.name }) }
+  })
   return {
     addressType,
     endpoints: endpoints.length === 0 ? null : endpoints,
