@@ -1,3 +1,4 @@
+import type { ApiError } from '../cluster/api-error.ts'
 import type { ConfigMaps, ConfigMapsHandlers, ReadConfigMaps } from '../cluster/config-maps.ts'
 import { digestSources, sourcesOf } from '../ruleset/folder.ts'
 import { asksApi, chosenDigest, missApi, noTexts, seeApi, seeMount } from '../ruleset/newest-text.ts'
@@ -65,7 +66,6 @@ export function createSources(options: SourcesOptions): Sources {
   const miss = () => {
     isAway = true
     change(missApi(texts, configMaps.now()))
-    introduce()
   }
   const seeFiles = (mounted: readonly SourceFile[]) => {
     // A mount that cannot be read, or was emptied since its ConfigMap is gone, says nothing new.
@@ -79,7 +79,11 @@ export function createSources(options: SourcesOptions): Sources {
   const watch = async () => {
     seeFiles(await readMount())
     const timer = setTimeout(introduce, introductionMs)
-    await configMaps.run({ onRead: see, onMiss: miss, onError }, controller.signal)
+    const fail = (error: ApiError) => {
+      introduce()
+      onError(error)
+    }
+    await configMaps.run({ onRead: see, onMiss: miss, onError: fail }, controller.signal)
     clearTimeout(timer)
   }
   const watching = watch()

@@ -16,9 +16,9 @@ export type ConfigMapsOptions = ConnectOptions & {
 export type ConfigMapsHandlers = {
   /** All of them were read once, and then whenever one is read. */
   readonly onRead: (read: ReadConfigMaps) => void
-  /** An attempt that came to nothing, each time. */
+  /** A look, or a read of what the watch told of, came to nothing; each time. */
   readonly onMiss: () => void
-  /** The same, once per change of kind. What was read before stays. */
+  /** Any attempt that came to nothing, once per change of kind. What was read before stays. */
   readonly onError: (error: ApiError) => void
 }
 

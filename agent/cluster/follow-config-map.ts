@@ -10,9 +10,9 @@ import { parseList, parseNode } from './wire.ts'
 
 export type ConfigMapHandlers = {
   readonly onRead: (read: ReadConfigMap) => void
-  /** An attempt that came to nothing, each time. */
+  /** A look, or a read of what the watch told of, came to nothing; each time. */
   readonly onMiss: () => void
-  /** The same, once per change of kind. */
+  /** Any attempt that came to nothing, once per change of kind. */
   readonly onError: (error: ApiError) => void
 }
 
@@ -160,10 +160,7 @@ export function createConfigMapFollower(
         accept: { list: METADATA_LIST, watch: METADATA },
         onList: (items: readonly unknown[]) => learnFromList(items, listedAt),
         onEvent: learnFromEvent,
-        onError(error: ApiError) {
-          onMiss()
-          onError(error)
-        },
+        onError,
       }
       await Promise.all([
         listAndWatch(timed, followed, clock, signal),
