@@ -46,8 +46,7 @@ export function createSources(options: SourcesOptions): Sources {
   let fromApi: readonly SourceFile[] = []
   let isAway = false
   let returned: Texts['chosen'] = 'mount'
-  let introduce = () => {}
-  const introduced = new Promise<void>((resolve) => (introduce = resolve))
+  const { promise: introduced, resolve: introduce } = Promise.withResolvers<void>()
 
   const change = (next: Texts) => {
     const before = texts

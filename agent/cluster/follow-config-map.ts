@@ -1,5 +1,6 @@
 import type { ApiClient } from './api-client.ts'
 import { ApiError } from './api-error.ts'
+import { createBell } from './bell.ts'
 import type { Clock } from './clock.ts'
 import { isNewerVersion, parseConfigMap, sizeOf, spreadMs } from './config-map.ts'
 import type { ConfigMap } from './config-map.ts'
@@ -53,14 +54,14 @@ export function createConfigMapFollower(
   /** How many changes were told of since the last read; a LIST that may have missed some counts as more than one. */
   let changes = 0
   let isLookDue = false
-  let wake = () => {}
-  let hurry = () => {}
+  let hurrying = new AbortController()
+  const work = createBell()
 
   const learnFromList = (items: readonly unknown[], asOf: number) => {
     const version = items.length === 0 ? undefined : parseNode(items[0], listRequest).resourceVersion
     told = { version: version ?? '0', isMissing: version === undefined, asOf }
     changes += several
-    wake()
+    work.ring()
   }
   const learnFromEvent = (type: string, object: unknown) => {
     const { resourceVersion: version } = parseNode(object, listRequest)
@@ -69,7 +70,7 @@ export function createConfigMapFollower(
     if (latest !== undefined && !isNewerVersion(version, latest)) return
     told = { version, isMissing: type === 'DELETED', asOf: told?.asOf ?? 0 }
     changes += 1
-    wake()
+    work.ring()
   }
   const look = async (signal: AbortSignal) => {
     const startedAt = clock.now()
@@ -85,6 +86,7 @@ export function createConfigMapFollower(
       // What was read since may be newer than this list.
       told = undefined
       isLookDue = true
+      work.ring()
       return
     }
     const counted = changes
@@ -112,26 +114,20 @@ export function createConfigMapFollower(
       throw error
     }
   }
-  const somethingToDo = async (signal: AbortSignal) => {
-    while (told === undefined && !isLookDue && !signal.aborted) {
-      await new Promise<void>((resolve) => (wake = resolve))
-    }
-  }
   const spread = async (signal: AbortSignal) => {
     if (isLookDue || known === undefined || told === undefined || told.isMissing) return
-    const hurrying = new AbortController()
-    hurry = () => hurrying.abort()
     const ms = spreadMs(sizeOf(known)) * clock.random()
     if (ms > 0) await clock.wait(ms, AbortSignal.any([signal, hurrying.signal]))
   }
   const attempt = async (signal: AbortSignal) => {
-    await somethingToDo(signal)
+    await work.rung()
     await spread(signal)
     if (signal.aborted) return undefined
     try {
       if (isLookDue) await look(signal)
       await readTold(signal)
     } catch (error) {
+      work.ring()
       if (!signal.aborted) onMiss()
       throw error
     }
@@ -141,11 +137,12 @@ export function createConfigMapFollower(
   return {
     look() {
       isLookDue = true
-      hurry()
-      wake()
+      hurrying.abort()
+      hurrying = new AbortController()
+      work.ring()
     },
     async run(signal) {
-      signal.addEventListener('abort', () => wake(), { once: true })
+      signal.addEventListener('abort', work.ring, { once: true })
       let listedAt = 0
       const timed: ApiClient = {
         ...client,

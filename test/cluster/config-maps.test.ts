@@ -85,9 +85,9 @@ test('what is watched is metadata of this one name, and what is read is no older
   expect(texts(server).toSorted()).toEqual(
     ['list newest', `watch ${first}`, `get ${first}`, `get ${server.store.version()}`].toSorted(),
   )
-  for (const { verb, query, headers } of server.requests.filter(({ verb }) => verb !== 'get')) {
-    expect(query.get('fieldSelector'), verb).toBe(`metadata.name=${NAME}`)
-    expect(headers['accept'], verb).toContain('as=PartialObjectMetadata')
+  for (const { query, headers } of server.requests.filter(({ verb }) => verb !== 'get')) {
+    expect(query.get('fieldSelector')).toBe(`metadata.name=${NAME}`)
+    expect(headers['accept']).toContain('as=PartialObjectMetadata')
   }
 })
 
