@@ -53,10 +53,13 @@ export function createSources(options: SourcesOptions): Sources {
     texts = next
     if (chosenDigest(next) !== chosenDigest(before)) onChange()
   }
-  const see = ({ keys, missing, follows, asOf }: ReadConfigMaps) => {
+  const see = ({ keys, missing, follows, asOf, changedAt = Infinity }: ReadConfigMaps) => {
     isAway = false
     const files = [...missing.map((name) => noConfigMap(folder, name)), ...filesOf(folder, keys, missing)]
-    const next = seeApi(texts, { digest: digestSources(files), follows, asOf }, configMaps.now())
+    // Of a text that was there before, when it was written tells whether the mount may be behind it.
+    const age = texts.shown.length === 0 ? Math.max(0, Date.now() - changedAt) : 0
+    const at = configMaps.now() - age
+    const next = seeApi(texts, { digest: digestSources(files), follows, asOf, at })
     if (next !== texts) fromApi = files
     change(next)
     introduce()

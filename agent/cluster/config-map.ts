@@ -7,6 +7,8 @@ export type ConfigMap = {
   readonly version: string
   /** The bytes of each key, as the kubelet would write them to a file; undefined: there is no such ConfigMap. */
   readonly keys: ReadonlyMap<string, Uint8Array> | undefined
+  /** When it was last changed, in ms since the epoch, by the clock of the API server; absent: it does not say. */
+  readonly changedAt?: number
 }
 
 /** `data` is text, `binaryData` bytes in base64; no key is in both. */
@@ -15,7 +17,9 @@ export function parseConfigMap(value: unknown, request: ApiRequest): ConfigMap {
   const keys = new Map<string, Uint8Array>()
   for (const [key, text] of Object.entries(data ?? {})) keys.set(key, Buffer.from(text))
   for (const [key, text] of Object.entries(binaryData ?? {})) keys.set(key, Buffer.from(text, 'base64'))
-  return { version: metadata.resourceVersion, keys }
+  const times = (metadata.managedFields ?? []).map(({ time }) => Date.parse(time ?? ''))
+  const changedAt = Math.max(...times.filter((time) => !Number.isNaN(time)))
+  return { version: metadata.resourceVersion, keys, ...(Number.isFinite(changedAt) ? { changedAt } : {}) }
 }
 
 export function sizeOf({ keys }: ConfigMap): number {
@@ -43,7 +47,10 @@ function asNumber(version: string): string {
 }
 
 const configMapBody = z.object({
-  metadata: z.object({ resourceVersion: z.string() }),
+  metadata: z.object({
+    resourceVersion: z.string(),
+    managedFields: z.array(z.object({ time: z.string().nullish() })).nullish(),
+  }),
   data: z.record(z.string(), z.string()).nullish(),
   binaryData: z.record(z.string(), z.string()).nullish(),
 })

@@ -27,6 +27,8 @@ export type ReadConfigMaps = {
   readonly keys: ReadonlyMap<string, Uint8Array>
   /** Names of those that are not there. */
   readonly missing: readonly string[]
+  /** When the last of them was changed, in ms since the epoch, by the clock of the API server; absent: unknown. */
+  readonly changedAt?: number
   /** Nothing came between what was read before and this. */
   readonly follows: boolean
   /** It is at least as new as whatever was written before this moment of the clock; 0: that is not known. */
@@ -79,7 +81,9 @@ function together(
   { follows }: ReadConfigMap,
 ): ReadConfigMaps {
   const all = names.flatMap((name) => latest.get(name) ?? [])
+  const changes = all.flatMap(({ map }) => map.changedAt ?? [])
   return {
+    ...(changes.length === names.length ? { changedAt: Math.max(...changes) } : {}),
     keys: new Map(all.flatMap(({ map }) => [...(map.keys ?? [])])),
     missing: names.filter((name) => latest.get(name)?.map.keys === undefined),
     // The kubelet may mount an edit of one before an earlier edit of another.

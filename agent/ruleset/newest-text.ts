@@ -17,7 +17,7 @@ export type Texts = {
 
 export type Shown = {
   readonly digest: string
-  /** When it was seen, in ms. */
+  /** When it was there already, in ms. */
   readonly at: number
   /** Nothing came between the one before and this one. */
   readonly follows: boolean
@@ -29,6 +29,8 @@ export type Found = {
   readonly follows: boolean
   /** It is at least as new as whatever was written before this moment; 0: before the process started. */
   readonly asOf: number
+  /** When it was there already, in ms: now, or earlier. */
+  readonly at: number
 }
 
 export const noTexts: Texts = { shown: [], reached: -1, chosen: 'mount', unclear: false }
@@ -59,14 +61,14 @@ export function seeMount(texts: Texts, digest: string, now: number): Texts {
 }
 
 /** The API was read. What may be older than the mount's newer text changes nothing: see `asksApi`. */
-export function seeApi(texts: Texts, { digest, follows, asOf }: Found, now: number): Texts {
+export function seeApi(texts: Texts, { digest, follows, asOf, at }: Found): Texts {
   const isNewest = texts.mount === undefined || asOf >= texts.mount.since
   if (texts.chosen === 'mount' && !isNewest) return texts
   const unclear = texts.unclear && !isNewest && texts.mount?.digest !== digest
   const next = { ...texts, chosen: 'api' as const, unclear }
   // A text that came back is another one than the same text before: the mount may be on its way in between.
   if (follows && texts.shown.at(-1)?.digest === digest) return next
-  const shown = [...texts.shown, { digest, at: now, follows: follows && texts.shown.length > 0 }]
+  const shown = [...texts.shown, { digest, at, follows: follows && texts.shown.length > 0 }]
   const forgotten = Math.max(0, shown.length - mostShown)
   return {
     ...next,

@@ -78,6 +78,12 @@ class World {
   newest = 0
   last: string | undefined
   readonly flaps: string[] = []
+  /** Whether the API says when a text was written. */
+  readonly tellsTimes: boolean
+
+  constructor(tellsTimes: boolean) {
+    this.tellsTimes = tellsTimes
+  }
 
   get end() {
     return this.history.length - 1
@@ -149,7 +155,8 @@ class World {
 
   show(place: number, how: { readonly follows: boolean; readonly asOf: number }): void {
     this.read = place
-    this.change(seeApi(this.texts, { digest: this.text(place), ...how }, this.now))
+    const at = this.tellsTimes ? (this.history[place]?.at ?? 0) : this.now
+    this.change(seeApi(this.texts, { digest: this.text(place), ...how, at }))
   }
 
   restart(): void {
@@ -179,8 +186,8 @@ class World {
   }
 }
 
-function run(steps: readonly Step[]): World {
-  const world = new World()
+function run(steps: readonly Step[], tellsTimes: boolean): World {
+  const world = new World(tellsTimes)
   world.take({ do: 'agent restarts' })
   for (const step of steps) world.take(step)
   return world
@@ -191,8 +198,8 @@ const runs = { numRuns: Number(process.env['TEXT_RUNS'] ?? 20_000) }
 describe('whatever happens in whichever order', () => {
   test('a text is never chosen after a newer one', () => {
     fc.assert(
-      fc.property(steps, (steps) => {
-        expect(run(steps).flaps).toEqual([])
+      fc.property(steps, fc.boolean(), (steps, tellsTimes) => {
+        expect(run(steps, tellsTimes).flaps).toEqual([])
       }),
       runs,
     )
@@ -200,8 +207,8 @@ describe('whatever happens in whichever order', () => {
 
   test('with the API server there, the newest text is chosen as soon as the watch has told of it, and stays', () => {
     fc.assert(
-      fc.property(steps, (steps) => {
-        const world = run(steps)
+      fc.property(steps, fc.boolean(), (steps, tellsTimes) => {
+        const world = run(steps, tellsTimes)
         const end: Step[] = [
           { do: 'api back' },
           { do: 'agent reads', events: 100, share: 1 },
@@ -222,8 +229,8 @@ describe('whatever happens in whichever order', () => {
 
   test('with the API server away, what the kubelet brings is chosen in the end', () => {
     fc.assert(
-      fc.property(steps, (steps) => {
-        const world = run(steps)
+      fc.property(steps, fc.boolean(), (steps, tellsTimes) => {
+        const world = run(steps, tellsTimes)
         fc.pre(world.text(world.mounted) !== world.text(world.end))
         world.take({ do: 'api away' })
         for (const step of [{ do: 'kubelet hears', share: 1 } as const, mount]) world.take(step)
@@ -241,7 +248,7 @@ describe('the text of the mount', () => {
   const api =
     (digest: string, at: number, follows = true) =>
     (texts: Texts) =>
-      seeApi(texts, { digest, follows, asOf: 0 }, at)
+      seeApi(texts, { digest, follows, asOf: 0, at })
   const files = (digest: string, at: number) => (texts: Texts) => seeMount(texts, digest, at)
   const after = (...events: ((texts: Texts) => Texts)[]) =>
     events.reduce((texts, event) => event(texts), noTexts)
@@ -265,12 +272,7 @@ describe('the text of the mount', () => {
       'api',
       true,
     ],
-    [
-      'a former text after a newer one',
-      files('A', late * 3)(files('C', late * 2)(atB)),
-      'mount',
-      false,
-    ],
+    ['a former text after a newer one', files('A', late * 3)(files('C', late * 2)(atB)), 'mount', false],
   ])('is %s', (_, texts, chosen, unclear) => {
     expect(texts).toMatchObject({ chosen, unclear })
   })
@@ -295,7 +297,7 @@ describe('the text of the mount', () => {
     const ahead = files('C', late * 2)(atB)
     expect(asksApi(ahead)).toBe(true)
     expect(chosenDigest(api('B', late * 2 + 1, false)(ahead))).toBe('C')
-    const asked = seeApi(ahead, { digest: 'D', follows: false, asOf: late * 2 + 1 }, late * 2 + 2)
+    const asked = seeApi(ahead, { digest: 'D', follows: false, asOf: late * 2 + 1, at: late * 2 + 2 })
     expect(chosenDigest(asked)).toBe('D')
     expect(asksApi(asked)).toBe(false)
   })

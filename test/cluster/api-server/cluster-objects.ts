@@ -10,7 +10,7 @@ export type ClusterObjects = {
   createPod(namespace: string, name: string, node: string): void
   createService(namespace: string, name: string, clusterIPs: readonly string[]): void
   /** Makes a ConfigMap in the agent's namespace, or replaces what is in the one of that name. */
-  putConfigMap(name: string, content: ConfigMapContent): void
+  putConfigMap(name: string, content: ConfigMapContent, changedAt?: Date): void
   deleteConfigMap(name: string): void
   events(): Stored[]
   /** As after its hour. */
@@ -49,13 +49,15 @@ export function createClusterObjects(store: Store): ClusterObjects {
       const spec = { clusterIP: clusterIPs[0], clusterIPs, ports: DNS_PORTS }
       store.create(SERVICES, { metadata: { name, namespace }, spec, status: { loadBalancer: {} } })
     },
-    putConfigMap(name, content) {
+    putConfigMap(name, content, changedAt = new Date()) {
       const found = store.get(CONFIG_MAPS, NODE_FIREWALL, name)
-      if (found === undefined)
-        store.create(CONFIG_MAPS, { metadata: { name, namespace: NODE_FIREWALL }, ...content })
-      else {
-        const { data: _data, binaryData: _binaryData, ...rest } = found
-        store.replace(CONFIG_MAPS, { ...rest, ...content })
+      const time = changedAt.toISOString().replace(/\.\d+Z$/, 'Z')
+      const managedFields = [{ manager: 'kubectl', operation: 'Update', apiVersion: 'v1', time }]
+      if (found === undefined) {
+        store.create(CONFIG_MAPS, { metadata: { name, namespace: NODE_FIREWALL, managedFields }, ...content })
+      } else {
+        const { kind, apiVersion, metadata } = found
+        store.replace(CONFIG_MAPS, { kind, apiVersion, metadata: { ...metadata, managedFields }, ...content })
       }
     },
     deleteConfigMap(name) {
