@@ -70,7 +70,9 @@ describe('an agent that watches its ConfigMap', () => {
     const rules = table.get('node-firewall')?.rules.map(({ text }) => text) ?? []
     return rules.map((text) => /--dport (100\d)\b/.exec(text)?.[1]).find((port) => port !== undefined)
   }
-  const portIs = async (port: number) => expect.poll(openPort, { timeout: 20_000 }).toBe(String(port))
+  async function expectPort(port: number): Promise<void> {
+    await expect.poll(openPort, { timeout: 20_000 }).toBe(String(port))
+  }
   const writes = () => agent?.log.filter(({ msg }) => msg === 'rules written').length
   /** Two verify passes that begin from here on. */
   async function passes(): Promise<void> {
@@ -85,11 +87,11 @@ describe('an agent that watches its ConfigMap', () => {
 
   test('puts an edit in force at once, and what the kubelet brings later writes nothing', async () => {
     await start()
-    await portIs(1001)
+    await expectPort(1001)
     await edit(opening(1002))
-    await portIs(1002)
+    await expectPort(1002)
     await edit(opening(1003))
-    await portIs(1003)
+    await expectPort(1003)
     await passes()
     const before = writes()
     // The kubelet comes along: first with what was there in between, then with the newest.
@@ -104,28 +106,28 @@ describe('an agent that watches its ConfigMap', () => {
 
   test('goes by the mount while the API server is away, and by the API when it is back', async () => {
     await start()
-    await portIs(1001)
+    await expectPort(1001)
     await edit(opening(1002))
     await mount.write({ 'worker.yaml': opening(1002) })
-    await portIs(1002)
+    await expectPort(1002)
     server.faults.refuseConnections()
     server.faults.cutWatches()
     await mount.write({ 'worker.yaml': opening(1003) })
-    await portIs(1003)
+    await expectPort(1003)
     server.objects.putConfigMap(NAME, { data: { 'worker.yaml': opening(1004) } })
     await server.faults.acceptConnections()
-    await portIs(1004)
+    await expectPort(1004)
   })
 
   test('goes by the mount when the API server is away from the start', async () => {
     server.faults.refuseConnections()
     await start()
-    await portIs(1001)
+    await expectPort(1001)
     await mount.write({ 'worker.yaml': opening(1002) })
-    await portIs(1002)
+    await expectPort(1002)
     server.objects.putConfigMap(NAME, { data: { 'worker.yaml': opening(1003) } })
     await server.faults.acceptConnections()
-    await portIs(1003)
+    await expectPort(1003)
   })
 
   test('goes by the mount without the right to read the ConfigMap', async () => {
@@ -133,14 +135,14 @@ describe('an agent that watches its ConfigMap', () => {
     await edit(opening(1003))
     const { next } = await start()
     await next(({ msg }) => msg.startsWith('watching the ConfigMap failed'))
-    await portIs(1001)
+    await expectPort(1001)
     await mount.write({ 'worker.yaml': opening(1002) })
-    await portIs(1002)
+    await expectPort(1002)
   })
 
   test('keeps its rules when the ConfigMap is deleted and the mount is emptied', async () => {
     await start()
-    await portIs(1001)
+    await expectPort(1001)
     server.objects.deleteConfigMap(NAME)
     await expect.poll(state, { timeout: 20_000 }).toBe('Invalid')
     const before = writes()
@@ -149,15 +151,15 @@ describe('an agent that watches its ConfigMap', () => {
     expect(await openPort()).toBe('1001')
     expect(writes()).toBe(before)
     server.objects.putConfigMap(NAME, { data: { 'worker.yaml': opening(1002) } })
-    await portIs(1002)
+    await expectPort(1002)
   })
 
   test('does not fall back when it starts again before the kubelet has brought the edit', async () => {
     stateDir = await mkdtemp(join(tmpdir(), 'node-firewall-state-'))
     const first = await start()
-    await portIs(1001)
+    await expectPort(1001)
     await edit(opening(1002))
-    await portIs(1002)
+    await expectPort(1002)
     await expect.poll(state, { timeout: 20_000 }).toBe('Enforcing')
     await first.stop()
     await start()
