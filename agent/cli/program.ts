@@ -23,6 +23,7 @@ import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
 import type { ExplainOptions } from './explain.ts'
 import type { ImportFlags } from './import.ts'
+import { addFleetCommands } from './fleet-commands.ts'
 import { lint } from './lint.ts'
 import * as options from './options.ts'
 import { render } from './render.ts'
@@ -118,6 +119,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
     .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
+    .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
 
   program
@@ -126,6 +129,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .argument('<path...>')
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
     .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .option('--from <address>', 'who opens it')
     .option('--to <address>', 'whom it is addressed to')
@@ -183,6 +187,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
       const labels = async () => ('labels' in node ? node.labels : (await node.read(signals.stop)).labels)
       finish(await verify({ ...flags, labels }))
     })
+
+  addFleetCommands(program, signals.stop, finish)
 
   program
     .command('clean')

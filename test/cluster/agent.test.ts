@@ -1,9 +1,11 @@
+import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openTables, rulesetOf } from '../kernel/enforce.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
+import { checkAnnotations } from '../status/check-annotations.ts'
 import { startApiServer } from './api-server.ts'
 import type { ApiServer } from './api-server.ts'
 
@@ -71,6 +73,23 @@ describe('the agent in a cluster', () => {
       families: { ipv4: { inForce: 'yes', position: 'first' }, ipv6: { inForce: 'yes', position: 'first' } },
       drift: { count: 0 },
     })
+  })
+
+  test('the commands for people find it to have in force what the files say', async () => {
+    await start()
+    const env = { KUBECONFIG: server.kubeconfigFile }
+    const run = async (...args: string[]) =>
+      execa(process.execPath, ['agent/main.ts', ...args], { env, reject: false })
+    const waited = await run('wait', '--ruleset', mount.folder, '--timeout', '40s')
+    expect([waited.exitCode, waited.stderr]).toEqual([
+      0,
+      expect.stringMatching(/^1 of 1 nodes have them in force$/m),
+    ])
+    const table = await run('status')
+    expect([table.exitCode, table.stdout]).toEqual([0, expect.stringMatching(/^test-node +Enforcing /m)])
+    const details = await run('status', 'test-node', '--json')
+    expect(JSON.parse(details.stdout)).toMatchObject({ severity: 0, status: { unreadable: [] } })
+    checkAnnotations(annotations())
   })
 
   test('follows the labels of its Node', async () => {

@@ -73,7 +73,10 @@ const GO_SAYS: Readonly<Record<string, string>> = {
 
 /** What the kubelet is asked for, in the order of the alphabet. */
 function asked(query: URLSearchParams): string {
-  const passed = [...query].filter(([key]) => key !== 'container').toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const forServer = ['container', 'insecureSkipTLSVerifyBackend']
+  const passed = [...query]
+    .filter(([key]) => !forServer.includes(key))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
   return passed.length === 0 ? '' : `?${new URLSearchParams(passed).toString()}`
 }
 
