@@ -15,7 +15,10 @@ export type ClusterWatch = {
   readonly facts: () => ClusterFacts
   /** Begins to follow the cluster if these rulesets look at it. */
   readonly startFor: (rulesets: readonly Ruleset[]) => void
-  /** Waits until all of it is known, for so many ms at most, unless aborted; resolves to whether anything is. */
+  /**
+   * Waits until all of it is known, but no longer than so many ms after the beginning, or until aborted; resolves to
+   * whether anything is known. Some clusters have sets that nobody can ever fill.
+   */
   readonly introduced: (ms: number, signal: AbortSignal) => Promise<boolean>
   readonly stop: Stop
 }
@@ -29,6 +32,7 @@ export function createClusterWatch(
   const unread = watch === undefined ? noClusterFacts : unreadClusterFacts
   let known = unread
   let watching: Promise<void> | undefined
+  let startedAt = 0
   const learn = (facts: ClusterFacts) => {
     known = { ...unread, ...facts }
     onChange()
@@ -37,12 +41,14 @@ export function createClusterWatch(
     facts: () => known,
     startFor(rulesets) {
       if (watch === undefined || !needsCluster(rulesets)) return
-      watching ??= watch({ onChange: learn, onError }, controller.signal)
+      if (watching !== undefined) return
+      startedAt = performance.now()
+      watching = watch({ onChange: learn, onError }, controller.signal)
     },
     async introduced(ms, signal) {
       if (watching === undefined) return false
       const isWhole = () => clusterSets.every((set) => known[set] !== undefined)
-      const end = performance.now() + ms
+      const end = startedAt + ms
       while (!isWhole() && performance.now() < end && !signal.aborted) await pause(50)
       return known !== unread
     },
