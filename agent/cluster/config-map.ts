@@ -27,15 +27,19 @@ export function sizeOf({ keys }: ConfigMap): number {
 }
 
 /**
- * Over how many ms the nodes spread their reads of a ConfigMap of so many bytes: nothing for a small one, 31 s for one
- * of 1 MiB. With 5,000 nodes that is 160 MB a second.
+ * Over how many ms so many nodes spread their reads of a ConfigMap of so many bytes, and the change that each of them
+ * then makes and probes: 500 nodes and 160 MB a second at most for all API servers together. What fits into the first
+ * 0.2 s, or second, is not spread.
  */
-export function spreadMs(bytes: number): number {
-  return Math.max(0, bytes - unspreadBytes) / bytesPerMs
+export function spreadMs(bytes: number, nodes: number): number {
+  const byNodes = Math.max(0, nodes - unspreadNodes) * msPerNode
+  const byBytes = Math.max(0, nodes * bytes - 1_000 * bytesPerMs) / bytesPerMs
+  return Math.max(byNodes, byBytes)
 }
 
-const unspreadBytes = 32 * 1024
-const bytesPerMs = 32
+const unspreadNodes = 100
+const msPerNode = 2
+const bytesPerMs = 160_000
 
 /** Versions are decimal numbers from one counter; one that is not is never newer. */
 export function isNewerVersion(version: string, than: string): boolean {

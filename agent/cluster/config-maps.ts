@@ -3,6 +3,7 @@ import type { ConnectOptions } from './api-client.ts'
 import type { ApiError } from './api-error.ts'
 import { realClock } from './clock.ts'
 import type { Clock } from './clock.ts'
+import { countNodes } from './count-nodes.ts'
 import { createConfigMapFollower } from './follow-config-map.ts'
 import type { ReadConfigMap } from './follow-config-map.ts'
 
@@ -56,21 +57,30 @@ export function connectConfigMaps(options: ConfigMapsOptions): ConfigMaps {
     },
     now: clock.now,
     async run({ onRead, onMiss, onError }, signal) {
+      let nodes = assumedNodes
+      const count = async () => {
+        nodes = (await countNodes(client, signal)) ?? nodes
+      }
       const latest = new Map<string, ReadConfigMap>()
       const see = (name: string, read: ReadConfigMap) => {
         const asOf = Math.max(read.asOf, latest.get(name)?.asOf ?? 0)
         latest.set(name, { ...read, asOf })
+        // For the next edit.
+        if (!read.isKnown) void count()
         if (latest.size === new Set(names).size) onRead(together(names, latest, read))
       }
       const followers = names.map((name) => {
         const handlers = { onRead: (read: ReadConfigMap) => see(name, read), onMiss, onError }
-        return createConfigMapFollower(client, { namespace, name }, handlers, clock)
+        return createConfigMapFollower(client, { namespace, name }, handlers, { clock, nodes: () => nodes })
       })
       looks = followers.map(({ look }) => look)
       await Promise.all(followers.map(async ({ run }) => run(signal)))
     },
   }
 }
+
+/** Where they cannot be counted. */
+const assumedNodes = 1_000
 
 /** Setting the clock of the host must not change what is newer. */
 const steadyClock: Clock = { ...realClock, now: () => performance.now() }

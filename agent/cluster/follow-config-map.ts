@@ -19,6 +19,8 @@ export type ConfigMapHandlers = {
 
 export type ReadConfigMap = {
   readonly map: ConfigMap
+  /** It is the version that was read before. */
+  readonly isKnown: boolean
   /** Nothing came between the version read before and this one. */
   readonly follows: boolean
   /** It is at least as new as whatever was written before this moment of the clock; 0: that is not known. */
@@ -36,13 +38,13 @@ export type Named = { readonly namespace: string; readonly name: string }
 
 /**
  * Follows one ConfigMap by name. The watch brings metadata only; what it tells of is then read. All nodes are told at
- * once, so the larger the ConfigMap, the more the reads are spread: docs/adr/0011-configmap-watch.md.
+ * once, so the more of them and the larger the ConfigMap, the more the reads are spread: docs/adr/0011-configmap-watch.md.
  */
 export function createConfigMapFollower(
   client: ApiClient,
   { namespace, name }: Named,
   { onRead, onMiss, onError }: ConfigMapHandlers,
-  clock: Clock,
+  { clock, nodes }: { readonly clock: Clock; readonly nodes: () => number },
 ): ConfigMapFollower {
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps`
   const query = { fieldSelector: `metadata.name=${name}` }
@@ -97,7 +99,7 @@ export function createConfigMapFollower(
     changes -= counted
     const isSeen = told !== undefined && told.asOf === 0 && !isNewerVersion(told.version, map.version)
     if (told === taken || isSeen) told = undefined
-    onRead({ map, follows, asOf: taken.asOf })
+    onRead({ map, isKnown, follows, asOf: taken.asOf })
   }
   const readVersion = async ({ version, isMissing }: Told, signal: AbortSignal): Promise<ConfigMap> => {
     if (isMissing) return { version, keys: undefined }
@@ -116,7 +118,7 @@ export function createConfigMapFollower(
   }
   const spread = async (signal: AbortSignal) => {
     if (isLookDue || known === undefined || told === undefined || told.isMissing) return
-    const ms = spreadMs(sizeOf(known)) * clock.random()
+    const ms = spreadMs(sizeOf(known), nodes()) * clock.random()
     if (ms > 0) await clock.wait(ms, AbortSignal.any([signal, hurrying.signal]))
   }
   const attempt = async (signal: AbortSignal) => {

@@ -55,7 +55,9 @@ async function watching(server: ApiServer, count = 1): Promise<void> {
 }
 
 const texts = (server: ApiServer) =>
-  server.requests.map(({ verb, query }) => `${verb} ${query.get('resourceVersion') ?? 'newest'}`)
+  server.requests
+    .filter(({ path }) => path.endsWith('/configmaps') || path.endsWith(NAME))
+    .map(({ verb, query }) => `${verb} ${query.get('resourceVersion') ?? 'newest'}`)
 
 test('the text is there at the start, and then after each edit, in order and without a gap', async () => {
   const server = await startWith({ 'a.yaml': 'one' })
@@ -85,7 +87,7 @@ test('what is watched is metadata of this one name, and what is read is no older
   expect(texts(server).toSorted()).toEqual(
     ['list newest', `watch ${first}`, `get ${first}`, `get ${server.store.version()}`].toSorted(),
   )
-  for (const { query, headers } of server.requests.filter(({ verb }) => verb !== 'get')) {
+  for (const { query, headers } of server.requests.filter(({ path }) => path.endsWith('/configmaps'))) {
     expect(query.get('fieldSelector')).toBe(`metadata.name=${NAME}`)
     expect(headers['accept']).toContain('as=PartialObjectMetadata')
   }
@@ -212,7 +214,18 @@ test('several ConfigMaps are one text, of which the later one counts where both 
   expect(reads.at(-1)?.follows).toBe(false)
 })
 
-test('reads of a large ConfigMap are spread, those of a small one are not, and a look does not wait', async () => {
+test.each([
+  [3, 1024 * 1024, 0],
+  [100, 32 * 1024, 0],
+  [600, 32 * 1024, 1_000],
+  [600, 1024 * 1024, 2_932],
+  [5_000, 32 * 1024, 9_800],
+  [5_000, 1024 * 1024, 31_768],
+])('%i nodes spread their reads of %i bytes over %i ms', (nodes, bytes, ms) => {
+  expect(spreadMs(bytes, nodes)).toBeCloseTo(ms, 0)
+})
+
+test('reads are spread as nodes and size have it, but the first, and those that are asked for', async () => {
   const waits: number[] = []
   const clock = {
     now: () => performance.now(),
@@ -220,19 +233,20 @@ test('reads of a large ConfigMap are spread, those of a small one are not, and a
     wait: (ms: number, signal: AbortSignal) =>
       new Promise<void>((resolve) => {
         waits.push(ms)
-        if (ms < 1000) resolve()
+        if (ms === 0) resolve()
         signal.addEventListener('abort', () => resolve(), { once: true })
       }),
   }
-  const server = await startWith({ a: 'x'.repeat(32 * 1024) })
+  const text = 'x'.repeat(1024 * 1024)
+  const server = await startWith({ a: text })
+  for (let index = 1; index < 600; index += 1) server.createNode(`more-${index}`)
   const { reads, look, last } = follow(server, { clock })
   await watching(server)
   await until(() => expect(reads).toHaveLength(1))
-  server.objects.putConfigMap(NAME, { data: { a: 'y'.repeat(1024 * 1024) } })
-  await until(() => expect(reads).toHaveLength(2))
+  await until(() => expect(server.requests.find(({ path }) => path === '/api/v1/nodes')?.status).toBe(200))
   expect(waits.filter((ms) => ms > 0)).toEqual([])
   server.objects.putConfigMap(NAME, { data: { a: 'small' } })
-  await until(() => expect(waits).toContain(spreadMs(1024 * 1024) / 2))
+  await until(() => expect(waits).toContain(spreadMs(text.length, 600) / 2))
   look()
   await until(() => expect(last()).toEqual({ a: 'small' }))
 })
