@@ -1,4 +1,5 @@
 import type { FindClusterDns } from '../cluster/cluster-dns.ts'
+import type { ConfigMaps } from '../cluster/config-maps.ts'
 import type { Events, EventsOptions } from '../cluster/events.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import type { Peers } from '../cluster/peers.ts'
@@ -22,6 +23,7 @@ import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { openNetwork } from './node.ts'
 import { openProbing, openTrials } from './open-trials.ts'
+import { createSources } from './newest-sources.ts'
 import { createOrders } from './orders.ts'
 import { parseOnce } from './parse-once.ts'
 import { createReporter } from './reporter.ts'
@@ -67,6 +69,8 @@ export type ClusterSide = {
   readonly node: OwnNode
   readonly peers: Peers
   readonly watch: WatchCluster
+  /** The ConfigMaps that are mounted, through the API; absent: the mount is all there is. */
+  readonly configMaps: ConfigMaps | undefined
   /** What makes this node part of the cluster; made anew for each change of rules. */
   readonly probes: () => readonly Probe[]
   readonly findDns: FindClusterDns
@@ -165,17 +169,27 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
         onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
         onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
       })
+  const sources = createSources({
+    folder: options.rules,
+    readMount: async () => readRulesetFiles(options.rules),
+    configMaps: inCluster?.configMaps,
+    onChange: () => schedule.trigger({ reason: 'files' }),
+    onError: (error) => log.warn({ err: error }, 'watching the ConfigMap failed; the mounted files count'),
+  })
   loop = createLoop({
     ...network,
     onNewRules(policy, families) {
       if (!dryRun) cutter.start(policy, families)
     },
     lastCut: () => lastCut,
-    readSources: async () => readRulesetFiles(options.rules),
+    readSources: sources.read,
     parse,
     labels: () => labels,
     clusterFacts: cluster.facts,
-    trials: { ...trials, problems: () => [...turn.problems, ...probing.problems, ...trials.problems()] },
+    trials: {
+      ...trials,
+      problems: () => [...turn.problems, ...sources.problems(), ...probing.problems, ...trials.problems()],
+    },
     override: orders.override,
     dryRun,
     now: () => new Date(),
@@ -191,7 +205,13 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   const schedule = createSchedule({ pass: loop.pass, timer: startTimer, random: Math.random })
   const end = async () => {
     trials.stop()
-    await Promise.all([reporter.flush(), cluster.stop(), confirmed.settled(), rollouts.stop()])
+    await Promise.all([
+      reporter.flush(),
+      sources.stop(),
+      cluster.stop(),
+      confirmed.settled(),
+      rollouts.stop(),
+    ])
     await turn.release()
     health?.close()
   }
