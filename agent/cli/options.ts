@@ -36,6 +36,13 @@ export function targetPidOption(): Option {
     })
 }
 
+/** Of commands that can do without a node. */
+export function liveOption(): Option {
+  const { flags, parseArg } = targetPidOption()
+  const option = new Option(flags, 'read the facts of this node, by a process of it: 1 on the node')
+  return parseArg === undefined ? option : option.argParser(parseArg)
+}
+
 export function nodeOption(): Option {
   return option('--node <name>', 'NODE', 'name of the Node that this is')
 }

@@ -117,6 +117,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
     .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
+    .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
 
   program
@@ -125,6 +127,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .argument('<path...>')
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
     .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .option('--from <address>', 'who opens it')
     .option('--to <address>', 'whom it is addressed to')

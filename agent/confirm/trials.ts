@@ -38,7 +38,13 @@ export type InForce = {
 /** Where the rulesets as they are written now stand, if they are not simply in force. */
 export type Progress =
   | { readonly kind: 'wait' | 'stopped'; readonly hash: string; readonly message: string }
-  | { readonly kind: 'confirming'; readonly hash: string; readonly probes: readonly string[] }
+  | {
+      readonly kind: 'confirming'
+      readonly hash: string
+      /** Else it is still being asked what works before it. */
+      readonly isInForce: boolean
+      readonly probes: readonly string[]
+    }
   | { readonly kind: 'rolled back'; readonly hash: string; readonly quarantined: Quarantined }
 
 export type TrialEffects = AttemptEffects & {
@@ -184,8 +190,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       isWaiting = true
       if (attempt.phase() === 'asking') await effects.waitFor(attempt.settled(), patience)
       isWaiting = false
-      progress = { kind: 'confirming', hash, probes: attempt.passedBefore() }
-      return attempt.phase() === 'asking' ? standing() : { kind: 'candidate' }
+      const isInForce = attempt.phase() !== 'asking'
+      progress = { kind: 'confirming', hash, isInForce, probes: attempt.passedBefore() }
+      return isInForce ? { kind: 'candidate' } : standing()
     },
     async settle(inForce) {
       const isFirst = latest === undefined

@@ -174,7 +174,9 @@ function describeProgress(progress: Progress, standing: string): string {
     case 'stopped':
       return `ruleset ${hash} is not tried here: ${progress.message}; ${standing} of before`
     case 'confirming':
-      return `ruleset ${hash} is being tried, ${progress.probes.length} probes decide; ${standing}`
+      return progress.isInForce
+        ? `ruleset ${hash} is being tried, ${progress.probes.length} probes decide; ${standing}`
+        : `ruleset ${hash} is about to be tried, it is being asked what works before; ${standing}`
     case 'rolled back': {
       const { probe, reason } = progress.quarantined
       return `ruleset ${hash} was rolled back, ${probe} failed: ${reason}; it is not tried again until its text changes; ${standing} of before`

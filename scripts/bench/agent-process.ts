@@ -34,6 +34,8 @@ export async function startAgent(options: AgentProcessOptions): Promise<AgentPro
     'verify-schedule': verifySchedule,
     'reapply-schedule': never,
     'status-file': join(rules, '..', 'status.json'),
+    'state-dir': join(rules, '..', 'state'),
+    'lock-file': join(rules, '..', 'lock'),
     'health-address': 'off',
     'log-level': 'debug',
   }

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openTables, rulesetOf } from '../kernel/enforce.ts'
@@ -22,22 +25,30 @@ describe('the agent in a cluster', () => {
   let server: ApiServer
   let mount: Awaited<ReturnType<typeof createMount>>
   let agent: AgentProcess | undefined
+  let stateDir: string
 
   beforeEach(async () => {
     host = await startHost()
     server = await startApiServer()
+    const addresses = ['192.0.2.1']
+    const slice = { addressType: 'IPv4' as const, addresses, port: 443 }
+    server.slices.put({ ...slice, namespace: 'default', name: 'kubernetes', service: 'kubernetes' })
+    server.slices.put({ ...slice, namespace: 'node-firewall', name: 'agents', service: 'node-firewall' })
     server.createNode('test-node', { pool: 'web' }, { 'example.org/owner': 'infra' })
     mount = await createMount({ 'worker.yaml': web })
+    stateDir = await mkdtemp(join(tmpdir(), 'node-firewall-state-'))
   })
   afterEach(async () => {
     await agent?.stop()
     await mount.remove()
+    await rm(stateDir, { recursive: true })
     await server.close()
     await host.close()
   })
 
   async function start(...args: string[]): Promise<AgentProcess> {
-    agent = await startAgent(host, { rules: mount.folder, args, kubeconfig: server.kubeconfigFile })
+    const kubeconfig = server.kubeconfigFile
+    agent = await startAgent(host, { rules: mount.folder, args, kubeconfig, stateDir })
     return agent
   }
 
