@@ -22,7 +22,7 @@ import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { openNetwork } from './node.ts'
 import { openProbing, openTrials } from './open-trials.ts'
-import { createOrders } from './orders.ts'
+import { openOrders } from './orders.ts'
 import { parseOnce } from './parse-once.ts'
 import { createReporter } from './reporter.ts'
 import { createRollouts, noRollouts } from './rollouts.ts'
@@ -123,13 +123,12 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   })
   const ask = (reason: 'confirm' | 'mode' | 'cut' | 'expiry' | 'cluster' | 'rollout') =>
     schedule.trigger({ reason })
-  const orders = createOrders({
+  const orders = await openOrders({
     annotation: keeping.mode(),
     stateDir: options.stateDir,
     onAnnotation: (value) => void keeping.noteMode(value),
     onChange: () => ask('mode'),
   })
-  await orders.readFile()
   let lastCut: CutStatus | undefined
   const cutter = createCutter({
     exec: network.exec,
