@@ -5,14 +5,17 @@ import { usableBackends } from '../sandbox/backends.ts'
 import { findCut, plainWays } from '../sandbox/control-plane/vitals.ts'
 import { createPool } from './pool.ts'
 import { standingRules } from './standing-rules.ts'
-import { inState, openTrialNode, passOnce, untilConfirmed, writesOf } from './trial-node.ts'
+import { goodSpec, inState, openTrialNode, passOnce, untilConfirmed, writesOf } from './trial-node.ts'
 import type { TrialNode } from './trial-node.ts'
 
 /** Each row takes the deadline and some seconds more; most of it is waiting. */
 const patient = { timeout: 120_000 }
 const all = process.env['BAD_CHANGES'] === 'all'
 /** Those that cut something else each, or by another way. */
-const representative: Readonly<Record<string, readonly number[]>> = { nft: [0, 1, 5, 6, 10, 12], legacy: [6, 9] }
+const representative: Readonly<Record<string, readonly number[]>> = {
+  nft: [0, 1, 5, 6, 10, 12],
+  legacy: [6, 9],
+}
 
 describe.each(await usableBackends())('a change that cuts the node off, on iptables-%s', (backend) => {
   const pool = createPool(3, async () => openTrialNode({ backend, deadlineSeconds: 5 }))
@@ -66,15 +69,3 @@ async function beRolledBack(node: TrialNode, { spec, ways: some = {}, cuts }: Ba
 let latest = 1_000
 /** A port that no ruleset before has closed. */
 const next = () => (latest += 1)
-
-/** A long list of addresses is turned away, which becomes a set in the kernel, and a port is closed. */
-function goodSpec(port: number): object {
-  const bad = Array.from({ length: 20 }, (_, index) => `203.0.113.${100 + index * 2}`)
-  return {
-    sets: { bad },
-    rules: [
-      { name: 'turned away', action: 'drop', from: ['bad'] },
-      { name: 'closed', action: 'reject', protocol: 'tcp', ports: [port] },
-    ],
-  }
-}

@@ -37,10 +37,7 @@ export type TrialNodeOptions = {
 
 const never = '0 0 1 1 *'
 
-export async function openTrialNode({
-  backend,
-  deadlineSeconds = 30,
-}: TrialNodeOptions): Promise<TrialNode> {
+export async function openTrialNode({ backend, deadlineSeconds = 30 }: TrialNodeOptions): Promise<TrialNode> {
   const folder = await mkdtemp(join(tmpdir(), 'node-firewall-trials-'))
   const [stateDir, lockFile] = [join(folder, 'state'), join(folder, 'lock')]
   const [sandbox, mount] = await Promise.all([
@@ -98,4 +95,18 @@ export async function passOnce(agent: AgentProcess): Promise<LogLine> {
 export async function untilConfirmed(agent: AgentProcess): Promise<void> {
   await agent.next(({ msg }) => msg === 'the change is confirmed')
   await agent.next(inState('Enforcing'))
+}
+
+/** A ruleset that harms nobody: a long list of addresses is turned away, which becomes a set, and a port is closed. */
+export function goodSpec(port: number): object {
+  const bad = Array.from({ length: 20 }, (_, index) => `203.0.113.${100 + index * 2}`)
+  return {
+    sets: { bad },
+    rules: [
+      { name: 'bad', action: 'drop', from: ['bad'] },
+      { name: 'closed', action: 'reject', protocol: 'tcp', ports: [port] },
+      // By it the agent looks at sets of the cluster, which a change after it then need not wait for.
+      { name: 'nodes', action: 'accept', protocol: 'tcp', ports: [port], from: ['nodes', 'apiServers'] },
+    ],
+  }
 }
