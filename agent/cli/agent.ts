@@ -24,7 +24,7 @@ import type { Loop } from './loop.ts'
 import { openNetwork } from './node.ts'
 import { openProbing, openTrials } from './open-trials.ts'
 import { createSources } from './newest-sources.ts'
-import { createOrders } from './orders.ts'
+import { openOrders } from './orders.ts'
 import { parseOnce } from './parse-once.ts'
 import { createReporter } from './reporter.ts'
 import { createRollouts, noRollouts } from './rollouts.ts'
@@ -127,13 +127,12 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   })
   const ask = (reason: 'confirm' | 'mode' | 'cut' | 'expiry' | 'cluster' | 'rollout') =>
     schedule.trigger({ reason })
-  const orders = createOrders({
+  const orders = await openOrders({
     annotation: keeping.mode(),
     stateDir: options.stateDir,
     onAnnotation: (value) => void keeping.noteMode(value),
     onChange: () => ask('mode'),
   })
-  await orders.readFile()
   let lastCut: CutStatus | undefined
   const cutter = createCutter({
     exec: network.exec,

@@ -122,9 +122,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const onReady = async (passedBefore: readonly string[]) => {
       await keeping.note({ trial: { hash, passedBefore, startedAt: effects.now().toISOString() } })
     }
-    const probes = hash === nothing ? [] : effects.probesFor(next.parsed.rulesets)
+    const createProbes = () => (hash === nothing ? [] : effects.probesFor(next.parsed.rulesets))
     const knownBefore = unconfirmed?.passedBefore
-    return createAttempt({ subject: next, probes, knownBefore, onReady }, { ...effects, onChange })
+    return createAttempt({ subject: next, createProbes, knownBefore, onReady }, { ...effects, onChange })
   }
   const rollBack = async (failed: Attempt) => {
     const [first] = [...failed.failures(), ...brokenFamilies(latest, soundBefore)]
@@ -206,6 +206,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
         unconfirmed = { hash: attempt.subject.hash, passedBefore: attempt.passedBefore() }
         if (isOld) attempt.pass()
         else attempt.begin()
+      } else if (isTried(attempt) && inForce.some(({ wrote }) => wrote)) {
+        // Members of a set became known, or drift was healed: what has passed so far met other rules.
+        attempt.begin()
       }
       if (attempt?.phase() === 'passed' && holds && brokenFamilies(inForce, soundBefore).length === 0) {
         await confirm(attempt)
@@ -247,6 +250,10 @@ function subjectOf({ decision, files, labels }: Candidate, last: Subject | undef
   if (hasErrors(problems) || obstacle !== undefined || rulesets === undefined) return last
   const hash = wanted.kind === 'policy' ? wanted.policy.hash : nothing
   return { hash, parsed: { rulesets, problems: [] }, labels: labels ?? {}, files }
+}
+
+function isTried(attempt: Attempt | undefined): attempt is Attempt {
+  return attempt?.phase() === 'probing' || attempt?.phase() === 'passed'
 }
 
 function brokenFamilies(
