@@ -182,6 +182,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
     },
     lastCut: () => lastCut,
     readSources: sources.read,
+    ...(inCluster?.configMaps === undefined ? {} : { sourceOf: sources.origin }),
     parse,
     labels: () => labels,
     clusterFacts: cluster.facts,

@@ -24,6 +24,7 @@ export type Knowledge = {
   readonly decision?: Decision
   readonly facts?: FactsSeen
   readonly backend?: Backend
+  readonly source?: 'mount' | 'api' | undefined
   readonly families: Readonly<Partial<Record<Family, FamilyOutcome>>>
   /** What is worth knowing of the backend that is not in use, as of the last time somebody looked. */
   readonly otherRules: readonly string[]
@@ -71,6 +72,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
     ...(verifiedAt === undefined ? {} : { verifiedAt }),
     details: {
       ...(backend === undefined ? {} : { backend }),
+      ...(knowledge.source === undefined ? {} : { source: knowledge.source }),
       interfaces: { external: facts?.value?.external ?? [] },
       ...portsOf(facts),
       families: Object.fromEntries(outcomes.map(([family, outcome]) => [family, familyStatus(outcome)])),
