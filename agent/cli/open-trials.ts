@@ -11,7 +11,7 @@ import { createRulesetProbes } from '../probes/ruleset-probes.ts'
 import { sharesNetworkWith } from '../probes/shares-network.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { aborted } from './aborted.ts'
-import type { ClusterSide } from './agent.ts'
+import type { ClusterSide } from './agent-options.ts'
 import type { ClusterWatch } from './watch-cluster.ts'
 
 export type TrialsOptions = Probing &
