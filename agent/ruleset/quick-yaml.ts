@@ -10,7 +10,7 @@ import type { YamlDocument, YamlPath } from './yaml.ts'
  * reads as the same value with every part in the same place, which property tests hold.
  */
 export function readQuickly(text: string): YamlDocument | undefined {
-  if (unusual.test(text)) return undefined
+  if (isUnusual(text)) return undefined
   try {
     const root = readTree(text, parseEvents(text, {}))
     const position = createPositions(text)
@@ -21,8 +21,13 @@ export function readQuickly(text: string): YamlDocument | undefined {
   }
 }
 
-/** What the two parsers take for different things: tabs, line breaks other than "\n", the marks of documents. */
-const unusual = /[\t\r\x85\u2028\u2029\uFEFF]|^(---|\.\.\.)/m
+/** What the two parsers take for different things. */
+function isUnusual(text: string): boolean {
+  // Tabs, line breaks other than "\n", the marks of documents.
+  if (/[\t\r\x85\u2028\u2029\uFEFF]|^(---|\.\.\.)/m.test(text)) return true
+  // `yaml` refuses a comment at the start of a line that stands behind a value in braces.
+  return /^#/m.test(text) && /^ *[,}]/m.test(text)
+}
 
 type Node = {
   readonly value: unknown
