@@ -1,6 +1,5 @@
-import { isAlias, isMap, isNode, isScalar, parseAllDocuments, visit } from 'yaml'
+import { isAlias, isMap, isNode, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml'
 import type { Document, ErrorCode, Node } from 'yaml'
-import { createPositions } from './positions.ts'
 import type { Position } from './problem.ts'
 import { readQuickly } from './quick-yaml.ts'
 
@@ -27,8 +26,12 @@ export function readYaml(text: string): Read {
 
 /** The same by one parser alone, which knows all that is wrong with a text. */
 export function readStrictly(text: string): Read {
-  const position = createPositions(text)
-  const [first, second] = parse(text)
+  const lines = new LineCounter()
+  const position = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset)
+    return { line: Math.max(1, line), column: Math.max(1, col) }
+  }
+  const [first, second] = parse(text, lines)
   if (first === undefined)
     return { problems: [{ ...position(0), message: 'the file is empty, expected a Ruleset' }] }
   if (typeof first === 'string') return { problems: [{ ...position(0), message: first }] }
@@ -69,9 +72,9 @@ const explanations: Partial<Record<ErrorCode, string>> = {
   TAB_AS_INDENT: 'found a tab in the indentation, expected spaces',
 }
 
-function parse(text: string): (Document.Parsed | string | undefined)[] {
+function parse(text: string, lineCounter: LineCounter): (Document.Parsed | string | undefined)[] {
   try {
-    const parsed = parseAllDocuments(text, { prettyErrors: false, stringKeys: true })
+    const parsed = parseAllDocuments(text, { lineCounter, prettyErrors: false, stringKeys: true })
     return [...parsed].filter((document) => document.contents !== null || document.errors.length > 0)
   } catch (error) {
     // The parser recurses, so brackets nested without end exhaust the stack.
