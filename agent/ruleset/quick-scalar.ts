@@ -30,9 +30,12 @@ export function startOf(text: string, event: Event): number {
   if (event.type !== EVENT_ID.SCALAR) return 'start' in event ? event.start : refuse()
   const { style, valueStart } = event
   if (valueStart === -1) return refuse()
-  if (style === SCALAR_STYLE.PLAIN) return valueStart
-  if (style === SCALAR_STYLE.SINGLE_QUOTED || style === SCALAR_STYLE.DOUBLE_QUOTED) return valueStart - 1
-  return text[valueStart - 1] === '\n' ? blockHeader(text, valueStart - 1) : refuse()
+  if (style === SCALAR_STYLE.LITERAL_BLOCK || style === SCALAR_STYLE.FOLDED_BLOCK) {
+    return text[valueStart - 1] === '\n' ? blockHeader(text, valueStart - 1) : refuse()
+  }
+  // Both parsers have ideas of their own of quotes that end on another line.
+  if (text.slice(valueStart, event.valueEnd).includes('\n')) return refuse()
+  return style === SCALAR_STYLE.PLAIN ? valueStart : valueStart - 1
 }
 
 /** Where the mark of a block scalar stands, which is the last on its line; the text begins on the next. */

@@ -24,7 +24,7 @@ export function readQuickly(text: string): YamlDocument | undefined {
 /** What the two parsers take for different things. */
 function isUnusual(text: string): boolean {
   // Tabs, line breaks other than "\n", the marks of documents.
-  if (/[\t\r\x85\u2028\u2029\uFEFF]|^(---|\.\.\.)/m.test(text)) return true
+  if (/[\t\r\x85\u2028\u2029\uFEFF]|^ *(---|\.\.\.)/m.test(text)) return true
   // `yaml` refuses a comment at the start of a line that stands behind a value in braces.
   return /^#/m.test(text) && /^ *[,}]/m.test(text)
 }
@@ -90,7 +90,9 @@ function readTree(text: string, events: readonly Event[]): Node {
 
 /** Whether it has an anchor or a tag. */
 function isMarked(event: Event): boolean {
-  return ('anchorStart' in event && event.anchorStart !== -1) || ('tagStart' in event && event.tagStart !== -1)
+  return (
+    ('anchorStart' in event && event.anchorStart !== -1) || ('tagStart' in event && event.tagStart !== -1)
+  )
 }
 
 function offsetOf(root: Node, path: YamlPath, part: 'key' | 'value'): number {
