@@ -15,20 +15,27 @@ export function createPool<T extends { close(): Promise<void> }>(
   const waiting: (() => void)[] = []
   let lent = 0
   const take = async () => {
-    while (lent >= size) await new Promise<void>((resolve) => waiting.push(resolve))
-    lent += 1
-    const one = free.pop() ?? (await make())
-    if (!made.includes(one)) made.push(one)
-    return one
+    // Whoever gives one back hands on the right to it.
+    if (lent === size) await new Promise<void>((resolve) => waiting.push(resolve))
+    else lent += 1
   }
   const giveBack = () => {
-    lent -= 1
-    waiting.shift()?.()
+    const next = waiting.shift()
+    if (next === undefined) lent -= 1
+    else next()
+  }
+  const find = async () => {
+    const found = free.pop()
+    if (found !== undefined) return found
+    const one = await make()
+    made.push(one)
+    return one
   }
   return {
     async use(work) {
+      await take()
       try {
-        const one = await take()
+        const one = await find()
         const result = await work(one)
         free.push(one)
         return result
