@@ -24,7 +24,7 @@ const representatives: Readonly<Record<Backend, readonly string[]>> = {
 }
 
 describe.each(await usableBackends())('a change that cuts the node off, on iptables-%s', (backend) => {
-  const pool = createPool(2, async () => openTrialNode({ backend, deadlineSeconds: 5 }))
+  const pool = createPool(2, async () => openTrialNode({ backend, deadlineSeconds: 8 }))
   afterAll(async () => pool.close())
   const chosen = rowsFor(badRulesets, `bad changes on iptables-${backend}`, ({ name }) =>
     representatives[backend].includes(name),

@@ -69,7 +69,7 @@ describe.each(backends)('probes that decide, on iptables-%s', (backend) => {
   let node: TrialNode
   let agent: AgentProcess
   beforeAll(async () => {
-    node = await openTrialNode({ backend, deadlineSeconds: 4 })
+    node = await openTrialNode({ backend, deadlineSeconds: 8 })
     await node.sandbox.stranger.listen('tcp', 80)
   })
   beforeEach(({ onTestFailed }) => onTestFailed(() => console.error(agent.log.slice(-20))))

@@ -22,7 +22,7 @@ describe.each(backends)('an agent that ends in the middle of a trial, on iptable
   let node: TrialNode
   let agent: AgentProcess
   beforeAll(async () => {
-    node = await openTrialNode({ backend, deadlineSeconds: 5 })
+    node = await openTrialNode({ backend, deadlineSeconds: 8 })
     await node.take(onlyPodsByBalancer)
     agent = await node.start()
   })

@@ -12,7 +12,7 @@ const seed = Number(process.env['RANDOM_SEED'] ?? Math.floor(Math.random() * 2 *
 const lanes = 2
 
 describe.each(await usableBackends())('random changes on iptables-%s', (backend) => {
-  const pool = createPool(lanes, async () => openTrialNode({ backend, deadlineSeconds: 6 }))
+  const pool = createPool(lanes, async () => openTrialNode({ backend, deadlineSeconds: 8 }))
   afterAll(async () => pool.close())
   const runs = backend === 'nft' ? all : Math.ceil(all / 4)
   if (all < 100)
