@@ -2,9 +2,7 @@ import { protocolNumbers } from '../ruleset/protocol.ts'
 import { failsafe, membersOrPrivate, namedSets, only, withPrivate } from './failsafe-rule.ts'
 import type { FailsafeSources } from './failsafe-rule.ts'
 import type { Addresses, PolicyRule } from './policy.ts'
-
-/** Where the kubelet listens unless it is told otherwise. */
-const usualKubeletPort = 10_250
+import { usualKubeletPort } from './usual-ports.ts'
 
 /** What of Kubernetes runs on this node, by the ports it listens on, to those who have to reach it. */
 export function servicesOf(sources: FailsafeSources): PolicyRule[] {

@@ -7,6 +7,7 @@ import type { FailsafeSources } from './failsafe-rule.ts'
 import { servicesOf } from './failsafe-services.ts'
 import { tunnelsOf } from './failsafe-tunnels.ts'
 import type { Addresses, PolicyRule } from './policy.ts'
+import { usualApiPorts } from './usual-ports.ts'
 
 const { icmp, icmpv6, tcp, udp } = protocolNumbers
 
@@ -108,9 +109,6 @@ function dns(fact: string, to?: Addresses): PolicyRule {
     fact,
   )
 }
-
-/** Where API servers listen and Services lead to them, unless somebody has chosen otherwise. */
-const usualApiPorts = [443, 6443]
 
 /**
  * Until the API servers were read they must be within reach, since nobody else could tell who they are. What stands in

@@ -2,15 +2,17 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { AgentProcess } from '../sandbox/agent.ts'
-import { usableBackends } from '../sandbox/backends.ts'
 import { controlPlaneAddress, nodeName } from '../sandbox/control-plane/addresses.ts'
+import { backendsFor } from './extent.ts'
 import { inState, openTrialNode, untilConfirmed, writesOf } from './trial-node.ts'
 import type { TrialNode } from './trial-node.ts'
 
 const patient = { timeout: 30_000, interval: 20 }
 const closed = { defaults: { ingress: 'reject' } }
 
-describe.each(await usableBackends())('somebody overrides the rules of a node, on iptables-%s', (backend) => {
+const backends = await backendsFor('overriding the rules of a node')
+
+describe.each(backends)('somebody overrides the rules of a node, on iptables-%s', (backend) => {
   let node: TrialNode
   let agent: AgentProcess
 
@@ -34,7 +36,9 @@ describe.each(await usableBackends())('somebody overrides the rules of a node, o
   const write = async (mode: string) => writeFile(file(), `${mode}\n`)
   const visit = async () =>
     node.sandbox.stranger.probe({ protocol: 'tcp', address: controlPlaneAddress.node.ipv4, port: 80 })
-  const visitMeets = async (outcome: string) => expect.poll(visit, patient).toBe(outcome)
+  const visitMeets = async (outcome: string) => {
+    await expect.poll(visit, patient).toBe(outcome)
+  }
   /** What the agent said of itself last. */
   const status = async () => {
     const all = await agent.status()
@@ -44,7 +48,9 @@ describe.each(await usableBackends())('somebody overrides the rules of a node, o
     }
     return { state: all['node-firewall.io/state'], message: all['node-firewall.io/message'], ...details }
   }
-  const statusIs = async (wanted: object) => expect.poll(status, patient).toMatchObject(wanted)
+  const statusIs = async (wanted: object) => {
+    await expect.poll(status, patient).toMatchObject(wanted)
+  }
   const byAnnotation = 'the annotation node-firewall.io/mode'
   const byFile = expect.stringContaining('/mode on the host') as string
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { harmlessRulesets } from '../kernel/bad-rulesets.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
-import { usableBackends } from '../sandbox/backends.ts'
 import { controlPlaneAddress } from '../sandbox/control-plane/addresses.ts'
 import { findCut, plainWays } from '../sandbox/control-plane/vitals.ts'
+import { backendsFor } from './extent.ts'
 import { standingRules } from './standing-rules.ts'
 import { goodSpec, inState, openTrialNode, untilConfirmed } from './trial-node.ts'
 import type { TrialNode } from './trial-node.ts'
@@ -11,7 +11,9 @@ import type { TrialNode } from './trial-node.ts'
 const { stranger, dnsPod } = controlPlaneAddress
 const egress = { direction: 'egress' } as const
 
-describe.each(await usableBackends())('changes on a node that is in order, on iptables-%s', (backend) => {
+const backends = await backendsFor('changes on a node in order')
+
+describe.each(backends)('changes on a node that is in order, on iptables-%s', (backend) => {
   let node: TrialNode
   let agent: AgentProcess
 
@@ -32,6 +34,18 @@ describe.each(await usableBackends())('changes on a node that is in order, on ip
     },
   )
 
+  const elsewhere = harmlessRulesets
+    .filter(({ ways }) => ways !== undefined)
+    .map((row) => [row.name, row] as const)
+  test.each(elsewhere)('%s: is confirmed', async (_, { spec, ways }) => {
+    await agent.stop()
+    await node.take(ways ?? {})
+    agent = await node.start()
+    await node.write(spec)
+    await untilConfirmed(agent)
+    expect(await findCut(node.sandbox, { ...plainWays, ...ways }, node.kubeconfig())).toEqual([])
+  })
+
   test('DNS that was dead before cannot roll back a change', async () => {
     await node.sandbox.dns.setMood('silent')
     await node.write(goodSpec(2_001))
@@ -51,11 +65,11 @@ describe.each(await usableBackends())('changes on a node that is in order, on ip
   })
 })
 
-describe.each(await usableBackends())('probes that decide, on iptables-%s', (backend) => {
+describe.each(backends)('probes that decide, on iptables-%s', (backend) => {
   let node: TrialNode
   let agent: AgentProcess
   beforeAll(async () => {
-    node = await openTrialNode({ backend, deadlineSeconds: 4 })
+    node = await openTrialNode({ backend, deadlineSeconds: 8 })
     await node.sandbox.stranger.listen('tcp', 80)
   })
   beforeEach(({ onTestFailed }) => onTestFailed(() => console.error(agent.log.slice(-20))))

@@ -5,15 +5,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { families } from '../../agent/ruleset/address.ts'
 import { startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
-import { usableBackends } from '../sandbox/backends.ts'
 import { controlPlaneAddress } from '../sandbox/control-plane/addresses.ts'
+import { backendsFor } from './extent.ts'
 import { standingRules } from './standing-rules.ts'
 import { openTrialNode, untilConfirmed, writesOf } from './trial-node.ts'
 import type { TrialNode } from './trial-node.ts'
 
 const closed = { defaults: { ingress: 'reject' } }
 
-describe.each(await usableBackends())('an agent that finds no rulesets, on iptables-%s', (backend) => {
+const backends = await backendsFor('finding no rulesets')
+
+describe.each(backends)('an agent that finds no rulesets, on iptables-%s', (backend) => {
   let node: TrialNode
   let agent: AgentProcess
   /** What stood when the rules were confirmed. */

@@ -47,9 +47,12 @@ export async function openTrialNode({ backend, deadlineSeconds = 30 }: TrialNode
   let kubeconfig = await takeWays(sandbox, plainWays)
   const agents: AgentProcess[] = []
   const fixed = [
-    ...['--backend', backend, '--pod', agentPod.name, '--lock-file', lockFile],
-    ...['--confirm-deadline', String(deadlineSeconds)],
-    ...['--verify-schedule', never, '--reapply-schedule', never],
+    `--backend=${backend}`,
+    `--pod=${agentPod.name}`,
+    `--lock-file=${lockFile}`,
+    `--confirm-deadline=${deadlineSeconds}`,
+    `--verify-schedule=${never}`,
+    `--reapply-schedule=${never}`,
   ]
   return {
     backend,
@@ -94,7 +97,7 @@ export async function passOnce(agent: AgentProcess): Promise<LogLine> {
 /** Waits until the text that was written last is confirmed. */
 export async function untilConfirmed(agent: AgentProcess): Promise<void> {
   await agent.next(({ msg }) => msg === 'the change is confirmed')
-  await agent.next(inState('Enforcing'))
+  await agent.next(inState('Enforcing', 'Auditing'))
 }
 
 /** A ruleset that harms nobody: a long list of addresses is turned away, which becomes a set, and a port is closed. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { AgentProcess } from '../sandbox/agent.ts'
-import { usableBackends } from '../sandbox/backends.ts'
+import { backendsFor } from './extent.ts'
 import { standingRules } from './standing-rules.ts'
 import { inState, openTrialNode, passOnce, untilConfirmed, writesOf } from './trial-node.ts'
 import type { TrialNode } from './trial-node.ts'
@@ -12,7 +12,9 @@ const closing = (port: number) => ({
   rules: [{ name: 'closed', action: 'drop', protocol: 'tcp', ports: [port] }],
 })
 
-describe.each(await usableBackends())('two agents on one node, on iptables-%s', (backend) => {
+const backends = await backendsFor('two agents on a node')
+
+describe.each(backends)('two agents on one node, on iptables-%s', (backend) => {
   let node: TrialNode
   let agents: AgentProcess[] = []
   const start = async (...args: string[]) => {
