@@ -1,3 +1,4 @@
+import { OutsideError } from '../errors.ts'
 import type { Exec } from '../host/exec.ts'
 import { families } from '../ruleset/address.ts'
 import type { Family } from '../ruleset/address.ts'
@@ -16,7 +17,7 @@ export function otherBackend(backend: Backend): Backend {
  * Finds the backend that the host uses, without changing anything: the one in which the kubelet keeps its hint
  * chains; without hints the one in use so far, and at first the one with more rules, else nft.
  *
- * @throws {CommandError} when nft can be read for neither family
+ * @throws {CommandError} when nft can be read for neither family, or a command was killed
  */
 export async function detectBackend(
   exec: Exec,
@@ -48,9 +49,13 @@ async function saveLegacy(exec: Exec, legacyTables: LegacyTables, table: string)
 
 async function saveNft(exec: Exec, table: string): Promise<string> {
   const settled = await Promise.allSettled(families.map(async (family) => save(exec, 'nft', family, table)))
+  const failures = settled.flatMap((result) =>
+    result.status === 'rejected' ? [result.reason as unknown] : [],
+  )
+  const killed = failures.find((reason) => reason instanceof OutsideError && reason.wasKilled)
+  if (killed !== undefined) throw killed
   // One family may be missing from the kernel; when both fail, nothing is known.
-  const [first] = settled
-  if (first?.status === 'rejected' && settled.every(({ status }) => status === 'rejected')) throw first.reason
+  if (failures.length === families.length) throw failures[0]
   return settled.map((result) => (result.status === 'fulfilled' ? result.value : '')).join('')
 }
 
