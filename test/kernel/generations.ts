@@ -27,7 +27,10 @@ function list(version: number): string {
   return [...lines, ...families.map((family) => `${clientAddress.internet[family]}\n`)].join('')
 }
 
-const few = Array.from({ length: 20 }, (_, index) => [`192.0.2.${index * 2}`, `2001:db8:2::${index * 2}`]).flat()
+const few = Array.from({ length: 20 }, (_, index) => [
+  `192.0.2.${index * 2}`,
+  `2001:db8:2::${index * 2}`,
+]).flat()
 const listed = { name: 'listed', action: 'drop', protocol: 'udp', ports: [closedPort], from: ['list'] }
 const limited = { action: 'accept', protocol: 'tcp', limit: { rate: '10/second', per: 'source' } }
 const probes = [{ name: 'server', tcp: `${clientAddress.internet.ipv4}:${probedPort}` }]
@@ -40,7 +43,14 @@ const withEgress = {
     listed,
     { name: 'web', ports: [80], ...limited },
     { name: 'out', direction: 'egress', action: 'drop', to: few, audit: true },
-    { name: 'pods', direction: 'egress', endpoint: 'pods', action: 'reject', protocol: 'tcp', to: ['metadata'] },
+    {
+      name: 'pods',
+      direction: 'egress',
+      endpoint: 'pods',
+      action: 'reject',
+      protocol: 'tcp',
+      to: ['metadata'],
+    },
   ],
 }
 const withoutEgress = {
@@ -63,9 +73,10 @@ export const generations = {
   a: { 'worker.yaml': rulesetOf(withEgress), 'list.txt': list(0) },
   switched: { 'worker.yaml': rulesetOf(withEgress), 'list.txt': list(1) },
   b: { 'worker.yaml': rulesetOf(withoutEgress), 'list.txt': list(1) },
+  none: { 'worker.yaml': rulesetOf({ nodeSelector: { matchLabels: { no: 'node' } } }), 'list.txt': '' },
   bad: { 'worker.yaml': rulesetOf(cutsOff), 'list.txt': list(1) },
 } as const
-export type GenerationName = keyof typeof generations
+export type Files = Readonly<Record<string, string>>
 
 /** What one family's kernel holds of ours: chains, jumps to them, and the sets that their rules name. */
 export async function readInForce(host: Host, backend: Backend, family: Family): Promise<string> {
@@ -77,7 +88,9 @@ export async function readInForce(host: Host, backend: Backend, family: Family):
       return [...(isOurChain(chain) ? [`:${chain}`] : []), ...texts.map((text) => `-A ${chain} ${text}`)]
     })
   const named = [...new Set(lines.flatMap((line) => /--match-set (\S+)/.exec(line)?.[1] ?? []))].toSorted()
-  const elements = await Promise.all(named.map(async (name) => (await host.exec('ipset', ['save', name])).stdout))
+  const elements = await Promise.all(
+    named.map(async (name) => (await host.exec('ipset', ['save', name])).stdout),
+  )
   const added = elements.flatMap((text) => text.split('\n').filter((line) => line.startsWith('add ')))
   return [...lines, ...added.toSorted()].join('\n')
 }
