@@ -49,9 +49,7 @@ async function saveLegacy(exec: Exec, legacyTables: LegacyTables, table: string)
 
 async function saveNft(exec: Exec, table: string): Promise<string> {
   const settled = await Promise.allSettled(families.map(async (family) => save(exec, 'nft', family, table)))
-  const failures = settled.flatMap((result) =>
-    result.status === 'rejected' ? [result.reason as unknown] : [],
-  )
+  const failures = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []))
   const killed = failures.find((reason) => reason instanceof OutsideError && reason.wasKilled)
   if (killed !== undefined) throw killed
   // One family may be missing from the kernel; when both fail, nothing is known.

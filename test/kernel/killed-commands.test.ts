@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createMount } from '../sandbox/agent.ts'
+import { createMount, startAgent } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
+import { createSandbox, nodeAddress } from '../sandbox/sandbox.ts'
 import { dump } from './dump.ts'
 import { rulesetOf } from './enforce.ts'
 import { createShims } from './shims.ts'
@@ -108,3 +109,39 @@ exit`,
     expect(await dump(host)).toBe(before)
   })
 })
+
+describe.each(backends)(
+  'an agent that is killed once its rules are in the kernel, on iptables-%s',
+  (backend) => {
+    test('leaves it to the next one to cut the connections that they deny', async () => {
+      const [sandbox, rules, shims] = await Promise.all([
+        createSandbox(),
+        createMount({
+          'a.yaml': rulesetOf({ rules: [{ name: 'web', action: 'accept', protocol: 'tcp', ports: [80] }] }),
+        }),
+        createShims(),
+      ])
+      const stateDir = join(shims.folder, 'state')
+      const start = async (env: NodeJS.ProcessEnv) =>
+        startAgent(sandbox.node, { rules: rules.folder, args: ['--backend', backend], stateDir, env })
+      await sandbox.node.listen('tcp', 80)
+      const first = await start(shims.env)
+      await first.next(({ state }) => state === 'Enforcing')
+      const held = `exec 3<>/dev/tcp/${nodeAddress.ipv4}/80; cat <&3`
+      const ended = sandbox.internet.exec('bash', ['-c', held]).catch(() => {})
+      await expect.poll(async () => sandbox.node.received(80)).toBe(1)
+
+      const name = `iptables-${backend}-restore`
+      const real = execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim()
+      await shims.put(name, `${real} "$@"; kill -KILL $PPID`)
+      await rules.write({ 'a.yaml': rulesetOf({ defaults: { ingress: 'reject' } }) })
+      await expect(first.next(() => false)).rejects.toThrow('SIGKILL')
+      const second = await start({})
+      const line = await second.next(({ msg }) => msg.startsWith('standing connections that are denied'))
+      expect(line['cut']).toBe(1)
+      await ended
+      await second.stop()
+      await Promise.all([rules.remove(), shims.remove(), sandbox.close()])
+    })
+  },
+)
