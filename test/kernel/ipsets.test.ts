@@ -211,7 +211,7 @@ describe.skipIf(backend === undefined)('sets in the kernel', () => {
       for (let bytes = 1; bytes <= word.length; bytes += 1) {
         await host.exec('ipset', ['restore'], { input: input.slice(0, index + bytes) }).catch(ignore)
       }
-      expect((await ipset('list', '-n')).stdout, word).toContain('foreign\n')
+      expect((await ipset('list', '-n')).stdout, `after "${word}"`).toContain('foreign\n')
     }
   })
 

@@ -90,7 +90,9 @@ describe.each(backends)(`SIGKILL on iptables-%s, seed ${seed}`, (backend) => {
       })
       const second = await lab.learn(line)
       let [old, next] = [second, first]
-      for (const [index, moment] of momentsOf(phase, backend, backends).entries()) {
+      const moments = momentsOf(phase, backend, backends)
+      expect(moments.length).toBeGreaterThan(0)
+      for (const [index, moment] of moments.entries()) {
         const isOver = inForce(next.hash)
         const to = next === first ? generations.a : files
         const change = { files: to, isOver, converged: isOver, old, next, outcome: next, deadlineSeconds: 30 }
@@ -136,7 +138,9 @@ describe.each(backends)(`SIGKILL on iptables-%s, seed ${seed}`, (backend) => {
       await agent.stop()
       const undisturbed = lab.startClean()
       const size = await lab.measure(pidOf(undisturbed), async () => undisturbed)
-      for (const [index, moment] of momentsOf('clean', backend, backends).entries()) {
+      const moments = momentsOf('clean', backend, backends)
+      expect(moments.length).toBeGreaterThan(0)
+      for (const [index, moment] of moments.entries()) {
         agent = await lab.start(30)
         await agent.next(inForce(rules.hash))
         await lab.checkConverged(rules)
