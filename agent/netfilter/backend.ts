@@ -48,13 +48,17 @@ async function saveLegacy(exec: Exec, legacyTables: LegacyTables, table: string)
 }
 
 async function saveNft(exec: Exec, table: string): Promise<string> {
-  const settled = await Promise.allSettled(families.map(async (family) => save(exec, 'nft', family, table)))
-  const failures = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []))
-  const killed = failures.find((reason) => reason instanceof OutsideError && reason.wasKilled)
-  if (killed !== undefined) throw killed
+  const attempts = families.map(async (family) =>
+    save(exec, 'nft', family, table).catch((error: unknown) => {
+      if (!(error instanceof OutsideError) || error.wasKilled) throw error
+      return error
+    }),
+  )
+  const answers = await Promise.all(attempts)
+  const [first] = answers
   // One family may be missing from the kernel; when both fail, nothing is known.
-  if (failures.length === families.length) throw failures[0]
-  return settled.map((result) => (result.status === 'fulfilled' ? result.value : '')).join('')
+  if (first instanceof OutsideError && answers.every((answer) => answer instanceof OutsideError)) throw first
+  return answers.map((answer) => (answer instanceof OutsideError ? '' : answer)).join('')
 }
 
 async function save(exec: Exec, backend: Backend, family: Family, table: string): Promise<string> {

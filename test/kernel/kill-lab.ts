@@ -106,7 +106,7 @@ export async function createKillLab(backend: Backend) {
       const now = await read()
       const found = families.map((family) => {
         if (now[family] === before[family]) return 'old'
-        expect(now[family], family).toBe(after[family])
+        expect(now[family], `of ${family}`).toBe(after[family])
         return 'new'
       })
       const [first = 'old', ...others] = found
