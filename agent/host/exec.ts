@@ -11,6 +11,12 @@ export type Exec = (
 /** A program that could not be started, failed, or took too long. */
 export class CommandError extends OutsideError {
   override readonly name = 'CommandError'
+  override readonly wasKilled: boolean
+
+  constructor(message: string, { cause, wasKilled = false }: { cause: unknown; wasKilled?: boolean }) {
+    super(message, { cause })
+    this.wasKilled = wasKilled
+  }
 }
 
 export type ExecOptions = {
@@ -43,7 +49,9 @@ export function createExec(targetPid: number, options: ExecOptions = {}): Exec {
     if (child.pid !== undefined) onStart?.(child.pid)
     const result = await child
     if (!result.failed) return result
-    throw new CommandError(`running ${program}: ${reason(result, timeoutMs)}`, { cause: result })
+    const { timedOut, isCanceled, isTerminated } = result
+    const wasKilled = isTerminated && !timedOut && !isCanceled
+    throw new CommandError(`running ${program}: ${reason(result, timeoutMs)}`, { cause: result, wasKilled })
   }
 }
 
