@@ -60,7 +60,7 @@ export type Effects = {
   readonly tables: Tables
   readonly ipsets: Ipsets
   /** Chooses between what the rulesets say now and what was confirmed last. */
-  readonly trials: Pick<Trials, 'choose' | 'settle' | 'progress' | 'problems' | 'stop'>
+  readonly trials: Pick<Trials, 'choose' | 'settle' | 'catchUp' | 'progress' | 'problems' | 'stop'>
   /** What overrides the rulesets of this node, and what is odd about it. */
   override(): { readonly override?: Override; readonly problems: readonly string[] }
   /** Called when rules that were not in force before have come into force, in these families. */
@@ -70,6 +70,8 @@ export type Effects = {
   /** Compare only: nothing is written to the kernel. */
   readonly dryRun: boolean
   now(): Date
+  /** ms of a clock that nobody can set. */
+  elapsedMs(): number
 }
 
 /** What one pass leaves for the next. */
@@ -120,7 +122,7 @@ export async function reconcile(
     backend,
     rewrite,
     looksCloser: rewrite || memory.backend === undefined,
-    now: now.getTime(),
+    now: effects.elapsedMs(),
   }
   const kept = await keepFamilies(memory, decision.wanted, how, effects)
   const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
@@ -129,6 +131,7 @@ export async function reconcile(
   const isResumed = memory.decision === undefined && effects.trials.progress()?.kind === 'confirming'
   announceNewRules(memory, { decision, families: kept, isResumed }, effects)
   const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
+  await effects.trials.catchUp()
   if (overridden.override === undefined) await effects.trials.settle(inForce(kept))
 
   const outcomes = Object.values(kept)

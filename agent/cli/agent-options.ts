@@ -27,6 +27,8 @@ export type AgentOptions = {
   readonly bootUnitDir: string | undefined
   /** How long a change may take to be confirmed, in ms. */
   readonly confirmDeadlineMs: number
+  /** What iptables, ipset, ip and nft may take, in ms. */
+  readonly commandTimeoutMs: number
   readonly healthAddress: { readonly host: string; readonly port: number } | undefined
   readonly logLevel: string
   /** One pass, then the end. */

@@ -69,7 +69,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const ask = (reason: Trigger['reason']) => schedule.trigger({ reason })
   const warn = (message: string) => (error: unknown) => log.warn({ err: error }, message)
 
-  const network = await openNetwork(options.targetPid, options.backend)
+  const network = await openNetwork(options.targetPid, options.backend, options.commandTimeoutMs)
   const store = stateDir === undefined || dryRun ? noStore : openStateFolder(stateDir)
   const keeping = await createKeeping(store, parseRulesets)
   const orders = await openOrders({
@@ -135,11 +135,12 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     clusterFacts: cluster.facts,
     trials: {
       ...trials,
-      problems: () => [...turn.problems, ...sources.problems(), ...probing.problems, ...trials.problems()],
+      problems: () => [...turn.problems(), ...sources.problems(), ...probing.problems, ...trials.problems()],
     },
     override: orders.override,
     dryRun,
     now: () => new Date(),
+    elapsedMs: () => performance.now(),
     report(status, memory, triggers) {
       // Also where the host has no watches left to give.
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
