@@ -44,6 +44,8 @@ export type Trigger = {
 /** The effects a pass has, and the facts it cannot know by itself. */
 export type Effects = {
   readSources(): Promise<readonly SourceFile[]>
+  /** Where the last of them came from, where there is more than one place. */
+  sourceOf?(): 'mount' | 'api'
   parse(files: readonly SourceFile[]): Parsed
   /** `undefined` while they could not be read. */
   labels(): Labels | undefined
@@ -125,7 +127,9 @@ export async function reconcile(
   const kept = await keepFamilies(memory, decision.wanted, how, effects)
   const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
 
-  announceNewRules(memory, { decision, families: kept }, effects)
+  // Whoever put them in force may have been killed before anything followed.
+  const isResumed = memory.decision === undefined && effects.trials.progress()?.kind === 'confirming'
+  announceNewRules(memory, { decision, families: kept, isResumed }, effects)
   const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
   await effects.trials.catchUp()
   if (overridden.override === undefined) await effects.trials.settle(inForce(kept))
@@ -139,6 +143,7 @@ export async function reconcile(
     keptProblems: effects.trials.problems(),
     facts,
     backend,
+    source: effects.sourceOf?.(),
     families: kept,
     otherRules,
     dataplane,
@@ -214,10 +219,10 @@ type How = {
   readonly now: number
 }
 
-/** A restart that finds its rules in force, or drift that was healed, is no change of rules. */
+/** A restart that finds its rules in force and confirmed, or drift that was healed, is no change of rules. */
 function announceNewRules(
   before: Memory,
-  after: Required<Pick<Memory, 'decision' | 'families'>>,
+  after: Required<Pick<Memory, 'decision' | 'families'>> & { readonly isResumed: boolean },
   effects: Effects,
 ): void {
   const { wanted } = after.decision
@@ -226,7 +231,7 @@ function announceNewRules(
   if (last?.kind === 'policy' && last.policy === wanted.policy) return
   const written = families.filter((family) => {
     const outcome = after.families[family]
-    return outcome?.wrote === true && outcome.seen?.asWanted === true
+    return (outcome?.wrote === true || after.isResumed) && outcome?.seen?.asWanted === true
   })
   if (written.length > 0) effects.onNewRules(wanted.policy, written)
 }

@@ -11,7 +11,7 @@ import { createRulesetProbes } from '../probes/ruleset-probes.ts'
 import { sharesNetworkWith } from '../probes/shares-network.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { aborted } from './aborted.ts'
-import type { ClusterSide } from './agent.ts'
+import type { ClusterSide } from './agent-options.ts'
 import type { ClusterWatch } from './watch-cluster.ts'
 
 export type TrialsOptions = Probing &
@@ -73,6 +73,8 @@ export async function openProbing(
       return results
     },
     async after(probes, signal) {
+      // An agent that goes on with the trial of another: until the API servers are known, everybody's are in reach.
+      await cluster.introduced(Math.min(introductionMs, confirmDeadlineMs / 2), signal)
       // A connection of before, on which a probe is answered, proves nothing. But a conntrack that hangs is no reason
       // to take a change back.
       const over = new AbortController()

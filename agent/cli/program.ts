@@ -4,6 +4,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { findAccess } from '../cluster/access.ts'
 import { createClusterDns } from '../cluster/cluster-dns.ts'
 import { createClusterProbes } from '../cluster/cluster-probes.ts'
+import { connectConfigMaps } from '../cluster/config-maps.ts'
 import { createEvents } from '../cluster/events.ts'
 import { connectClient } from '../cluster/api-client.ts'
 import type { ApiClient } from '../cluster/api-client.ts'
@@ -17,11 +18,12 @@ import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from './agent.ts'
-import type { AgentOptions, ClusterSide, ProcessSignals } from './agent.ts'
+import type { AgentOptions, ClusterSide, ProcessSignals } from './agent-options.ts'
 import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
 import type { ExplainOptions } from './explain.ts'
 import type { ImportFlags } from './import.ts'
+import { addFleetCommands } from './fleet-commands.ts'
 import { lint } from './lint.ts'
 import * as options from './options.ts'
 import { render } from './render.ts'
@@ -63,6 +65,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .command('agent')
     .description('keep the rules of a folder in force on this node, until stopped; the rules stay then')
     .addOption(options.rulesOption())
+    .addOption(options.watchConfigMapsOption())
     .addOption(options.targetPidOption())
     .addOption(options.nodeOption())
     .addOption(options.standaloneOption())
@@ -117,6 +120,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
     .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
+    .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
 
   program
@@ -125,6 +130,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .argument('<path...>')
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
     .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .option('--from <address>', 'who opens it')
     .option('--to <address>', 'whom it is addressed to')
@@ -183,6 +189,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
       finish(await verify({ ...flags, labels }))
     })
 
+  addFleetCommands(program, signals.stop, finish)
+
   program
     .command('clean')
     .description('remove all that is ours, on both backends and families, and show that it is gone')
@@ -229,6 +237,7 @@ type AgentFlags = NodeFlags &
   Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> & {
     readonly lockFile: string
     readonly namespace: string
+    readonly watchConfigmaps: readonly string[]
     readonly podCidrs: readonly Cidr[]
     readonly pod?: string
     readonly stateDir: string
@@ -263,12 +272,13 @@ function agentOptions(flags: AgentFlags): AgentOptions {
 }
 
 function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): ClusterSide {
-  const { namespace, podCidrs, pod } = flags
+  const { namespace, podCidrs, pod, watchConfigmaps: names } = flags
   const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
   return {
     nodeName,
     node,
     peers: connectPeers(options),
+    configMaps: names.length === 0 ? undefined : connectConfigMaps({ ...options, names }),
     watch: async (handlers, signal) => watchClusterFacts(options, handlers, signal),
     probes: () => createClusterProbes({ ...options, podName: pod }),
     findDns: createClusterDns(options),

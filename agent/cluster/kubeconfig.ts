@@ -2,30 +2,47 @@ import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import type { GetAccess } from './access.ts'
 
+/** Somebody names a context that the kubeconfig does not have. */
+export class UnknownContextError extends Error {
+  override readonly name = 'UnknownContextError'
+}
+
 /**
- * Access by a kubeconfig: `file`, or the one that kubectl would use.
+ * Access by a kubeconfig and one of its contexts: those that are given, or those that kubectl would use.
  *
  * The library knows every way to log in (certificates, exec plugins, OIDC, proxies), and costs 20 MB:
  * it is loaded only when there is no service account.
  */
-export function kubeconfigAccess(file?: string): GetAccess {
+export function kubeconfigAccess(file?: string, context?: string): GetAccess {
   let config: KubeConfig | undefined
   return async (refused) => {
-    if (config === undefined || refused !== undefined) config = await load(file)
+    if (config === undefined || refused !== undefined) config = await load(file, context)
+    const server = serverOf(config)
     const headers: Record<string, string> = {}
     const tls: RequestOptions = { headers }
     // Adds to both: a login may be a header, a certificate, or an agent.
     await config.applyToHTTPSOptions(tls)
-    return { server: serverOf(config), headers, tls }
+    return { server, headers, tls }
   }
 }
 
-async function load(file: string | undefined): Promise<KubeConfig> {
+async function load(file: string | undefined, context: string | undefined): Promise<KubeConfig> {
   const { KubeConfig } = await import('@kubernetes/client-node/dist/config.js')
   const config = new KubeConfig()
   if (file === undefined) config.loadFromDefault()
   else config.loadFromFile(file)
+  if (context !== undefined) choose(config, context)
   return config
+}
+
+function choose(config: KubeConfig, context: string): void {
+  const names = config.getContexts().map(({ name }) => name)
+  if (!names.includes(context)) {
+    throw new UnknownContextError(
+      `found no context "${context}" in the kubeconfig, expected one of: ${names.join(', ')}`,
+    )
+  }
+  config.setCurrentContext(context)
 }
 
 function serverOf(config: KubeConfig): URL {

@@ -2,6 +2,7 @@ import type { ApiClient } from './api-client.ts'
 import { ApiError, answerError } from './api-error.ts'
 import { backoffMs } from '../backoff.ts'
 import type { Clock } from './clock.ts'
+import { listPages } from './list-pages.ts'
 import { describe } from './send.ts'
 import type { ApiRequest } from './send.ts'
 import { parseEvent, parseList } from './wire.ts'
@@ -11,6 +12,8 @@ export type Followed = {
   readonly path: string
   readonly query: Readonly<Record<string, string>>
   readonly accept: { readonly list: string; readonly watch: string }
+  /** The most objects of an answer to a LIST; absent: all in one. */
+  readonly pageSize?: number
   /** The whole collection: at the start, and whenever the thread was lost. */
   readonly onList: (items: readonly unknown[]) => void
   readonly onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown) => void
@@ -93,9 +96,12 @@ function trustworthy(error: ApiError, heard: boolean): boolean {
 }
 
 async function list(client: ApiClient, followed: Followed, signal: AbortSignal): Promise<string> {
-  const { path, query, accept } = followed
+  const { path, query, accept, pageSize } = followed
   const request: ApiRequest = { method: 'GET', verb: 'LIST', path, query, accept: accept.list }
-  const answer = parseList(await client.json(request, signal), request)
+  const answer =
+    pageSize === undefined
+      ? parseList(await client.json(request, signal), request)
+      : await listPages(client, request, pageSize, signal)
   followed.onList(answer.items)
   return answer.version
 }

@@ -27,10 +27,14 @@ export function parseNode(value: unknown, request: ApiRequest): NodeMeta {
   }
 }
 
-/** The items of a List, and the version to watch from. */
-export function parseList(value: unknown, request: ApiRequest): { items: unknown[]; version: string } {
+/** The items of a List, the version to watch from, and what to ask for the next page with, if there is one. */
+export function parseList(
+  value: unknown,
+  request: ApiRequest,
+): { items: unknown[]; version: string; next: string | undefined } {
   const { metadata, items } = parse(listBody, value, request)
-  return { items: items ?? [], version: metadata.resourceVersion }
+  // A server says "" where there is no more.
+  return { items: items ?? [], version: metadata.resourceVersion, next: metadata.continue || undefined }
 }
 
 /** One line of a watch. */
@@ -52,7 +56,10 @@ const namedObject = z.object({
   }),
 })
 
-const listBody = z.object({ ...versioned.shape, items: z.array(z.unknown()).nullable() })
+const listBody = z.object({
+  metadata: z.object({ resourceVersion: z.string(), continue: z.string().optional() }),
+  items: z.array(z.unknown()).nullable(),
+})
 
 const watchLine = z.object({
   type: z.enum(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']),

@@ -1,5 +1,7 @@
 import type { Policy } from '../policy/policy.ts'
+import { usualApiPorts, usualKubeletPort } from '../policy/usual-ports.ts'
 import { decideInFlow } from '../policy/verdict.ts'
+import { protocolNumbers } from '../ruleset/protocol.ts'
 import type { Connection, NodeView } from './connection.ts'
 import type { IsDenied } from './find-denied.ts'
 
@@ -8,7 +10,7 @@ const nameless = ''
 
 /**
  * Whether a policy denies a connection that stands already: what a first packet of it would meet now. Not by a
- * ruleset that lets standing connections be. Clients have many connections to one place, so answers are kept.
+ * ruleset that lets standing connections be, unless the node's life hangs on such as this one. Clients have many connections to one place, so answers are kept.
  */
 export function judgeBy(policy: Policy): IsDenied {
   const judged = new Map<string, boolean>()
@@ -46,7 +48,20 @@ function isDenied(policy: Policy, connection: Connection): boolean {
   }
   const decision = decideInFlow(policy, first, flow)
   if (decision === undefined || decision.action === 'accept') return false
-  return !policy.keepsEstablished.has(decision.by.ruleset ?? '')
+  return !policy.keepsEstablished.has(decision.by.ruleset ?? '') || isVital(connection)
+}
+
+/**
+ * Between the node and API servers. A change is judged by them: on connections of before it the Lease would be renewed
+ * and logs be read, and the node cut off when they end, long after the change was confirmed.
+ */
+function isVital({ flow, protocol, dialled, real }: Connection): boolean {
+  if (protocol !== protocolNumbers.tcp) return false
+  if (flow === 'ingress') return real.port === usualKubeletPort
+  return (
+    flow === 'egress' &&
+    [dialled.port, real.port].some((port) => port !== undefined && usualApiPorts.includes(port))
+  )
 }
 
 /** Each flow looks at one of the two; the other only says which way the connection goes past the node. */

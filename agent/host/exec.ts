@@ -12,6 +12,12 @@ export type Exec = (
 /** A program that could not be started, failed, or took too long. */
 export class CommandError extends OutsideError {
   override readonly name = 'CommandError'
+  override readonly wasKilled: boolean
+
+  constructor(message: string, { cause, wasKilled = false }: { cause: unknown; wasKilled?: boolean }) {
+    super(message, { cause })
+    this.wasKilled = wasKilled
+  }
 }
 
 export type ExecOptions = {
@@ -50,7 +56,9 @@ export function createExec(targetPid: number, options: ExecOptions = {}): Exec {
     const result = await endInTime(child, pid, timeoutMs)
     if (result === undefined) throw new CommandError(`running ${program}: no end after ${timeoutMs / 1000} s`)
     if (!result.failed) return result
-    throw new CommandError(`running ${program}: ${reason(result)}`, { cause: result })
+    const { isCanceled, isTerminated } = result
+    const wasKilled = isTerminated && !isCanceled
+    throw new CommandError(`running ${program}: ${reason(result)}`, { cause: result, wasKilled })
   }
 }
 

@@ -31,7 +31,10 @@ export type Publisher = {
 export const verifiedEveryMs = 10 * 60_000
 
 /** So many writes may come at once; each is given back after a while. Hundreds of changes a minute cost no more. */
-export const writeBudget = { writes: 5, refillMs: 30_000 }
+export const writeBudget = { writes: 8, refillMs: 30_000 }
+
+/** A change that is confirmed sooner than this costs one write, as it was never said to be tried. */
+export const confirmingMs = 3_000
 
 /** How long the first write waits to hear what the Node carries already: a restart then writes nothing twice. */
 const introductionMs = 10_000
@@ -46,6 +49,7 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
   let latest: Status | undefined
   let writing: Promise<void> | undefined
   let planned: { cancel(): void } | undefined
+  let patience: { cancel(): void } | undefined
   let failures = 0
   let spent: number[] = []
   let introduced = false
@@ -90,8 +94,13 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
       advance()
     })
   }
+  const endPatience = () => {
+    patience?.cancel()
+    patience = undefined
+  }
   const advance = () => {
-    if (closed || writing !== undefined || planned !== undefined || Object.keys(due()).length === 0) return
+    if (closed || writing !== undefined || planned !== undefined || patience !== undefined) return
+    if (Object.keys(due()).length === 0) return
     const wait = waitMs()
     if (wait > 0) return plan(wait)
     writing = write().finally(() => {
@@ -101,7 +110,14 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
   }
   return {
     publish(status) {
+      const begins = status.state === 'Confirming' && latest?.state !== 'Confirming'
       latest = status
+      if (status.state !== 'Confirming') endPatience()
+      else if (begins)
+        patience = timer(confirmingMs, () => {
+          patience = undefined
+          advance()
+        })
       if (introduced) advance()
       else if (planned === undefined) plan(introductionMs)
     },
@@ -120,6 +136,7 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
     async flush() {
       closed = true
       planned?.cancel()
+      endPatience()
       await writing
       await write()
     },

@@ -28,6 +28,10 @@ describe('a command line that makes no sense is an error that says why, with exi
     ['a log level that is none', ['agent', '--log-level', 'loud'], /Allowed choices are/],
     ['an address that is none', ['agent', '--health-address', 'here'], /expected HOST:PORT or off/],
     ['a family that is none', ['render', lke, '--family', 'ipx'], /Allowed choices are ipv4, ipv6/],
+    ['no rulesets to wait for', ['wait'], /required option '--ruleset <path...>' not specified/],
+    ['a time that is none', ['wait', '--ruleset', lke, '--timeout', '5'], /expected a time, such as 90s, 5m/],
+    ['a state that is not waited for', ['wait', '--ruleset', lke, '--for', 'Off'], /Allowed choices are/],
+    ['a node and a selector', ['status', 'worker-1', '-l', 'a=b'], /expected one of them/],
     ['neither a Node nor standalone', ['agent'], /give --node NAME.* or --standalone/],
     [
       'a Node that cannot be read',
@@ -63,7 +67,7 @@ test('version and help', async () => {
   expect(await run(['version'])).toEqual({ exitCode: 0, stdout: version, stderr: '' })
   const help = await run(['help'])
   expect(help.exitCode).toBe(0)
-  for (const command of ['agent', 'lint', 'render', 'verify', 'clean', 'version'])
+  for (const command of ['agent', 'lint', 'render', 'verify', 'status', 'wait', 'clean', 'version'])
     expect(help.stdout).toContain(command)
 })
 

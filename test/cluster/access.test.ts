@@ -88,6 +88,26 @@ test('a kubeconfig whose server has no TLS is refused', async () => {
   )
 })
 
+test('a context other than the current one, and one that is not there', async () => {
+  const server = await startServer()
+  const other = await startServer()
+  const clusterOf = ({ url, caFile }: ApiServer) => ({ server: url, 'certificate-authority': caFile })
+  const config = {
+    'current-context': 'a',
+    clusters: [
+      { name: 'a', cluster: clusterOf(server) },
+      { name: 'b', cluster: clusterOf(other) },
+    ],
+    users: [{ name: 'u', user: { token: 'none' } }],
+    contexts: ['a', 'b'].map((name) => ({ name, context: { cluster: name, user: 'u' } })),
+  }
+  await writeFile(server.kubeconfigFile, JSON.stringify(config))
+  const access = async (context?: string) => kubeconfigAccess(server.kubeconfigFile, context)()
+  expect((await access()).server.port).toBe(String(server.port))
+  expect((await access('b')).server.port).toBe(String(other.port))
+  await expect(access('c')).rejects.toThrow('found no context "c" in the kubeconfig, expected one of: a, b')
+})
+
 function statuses(server: ApiServer): (number | undefined)[] {
   return server.requests.map(({ status }) => status)
 }

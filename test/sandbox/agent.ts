@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
 import { inNetworkOf } from '../../agent/host/exec.ts'
 import type { Host } from './host.ts'
+import { checkAnnotations } from '../status/check-annotations.ts'
 import type { SmallDisk } from './small-disk.ts'
 
 /** A line of the agent's log. */
@@ -93,7 +94,7 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
     async status() {
       // It is written after the line in the log.
       while (!existsSync(statusFile) && child.exitCode === null) await setImmediate()
-      return JSON.parse(await readFile(statusFile, 'utf8')) as Record<string, string>
+      return checkAnnotations(JSON.parse(await readFile(statusFile, 'utf8')) as Record<string, string>)
     },
     signal: (signal) => void child.kill(signal),
     async stop() {

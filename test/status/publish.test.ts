@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Annotations } from '../../agent/status/annotations.ts'
-import { createPublisher, verifiedEveryMs, writeBudget } from '../../agent/status/publish.ts'
+import { confirmingMs, createPublisher, verifiedEveryMs, writeBudget } from '../../agent/status/publish.ts'
 import type { Status } from '../../agent/status/status.ts'
 
 function setUp({ introduced = true } = {}) {
@@ -207,4 +207,28 @@ test('the first write waits for what the Node carries already, but not for ever'
   restarted.publisher.seen(patches[0] as Record<string, string>)
   await restarted.pass(20_000)
   expect(restarted.patches).toEqual([])
+})
+
+describe('a change that is being tried', () => {
+  const trying = (status: Status): Status => ({ ...status, state: 'Confirming' })
+
+  test('costs one write when it is confirmed at once', async () => {
+    const { publisher, patches, pass, statusAt } = setUp()
+    publisher.publish(trying(statusAt('tried')))
+    await pass(confirmingMs - 1)
+    publisher.publish(statusAt('confirmed'))
+    await pass(0)
+    expect(patches.map((patch) => patch['node-firewall.io/state'])).toEqual(['Enforcing'])
+    await pass(confirmingMs)
+    expect(patches).toHaveLength(1)
+  })
+
+  test('is told of when it takes longer, however many passes there are meanwhile', async () => {
+    const { publisher, patches, pass, statusAt } = setUp()
+    for (let passes = 0; passes < 4; passes += 1) {
+      publisher.publish(trying(statusAt('tried')))
+      await pass(confirmingMs / 4)
+    }
+    expect(patches.map((patch) => patch['node-firewall.io/state'])).toEqual(['Confirming'])
+  })
 })
