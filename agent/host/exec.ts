@@ -14,7 +14,7 @@ export class CommandError extends OutsideError {
   override readonly name = 'CommandError'
   override readonly wasKilled: boolean
 
-  constructor(message: string, { cause, wasKilled = false }: { cause: unknown; wasKilled?: boolean }) {
+  constructor(message: string, { cause, wasKilled = false }: { cause?: unknown; wasKilled?: boolean } = {}) {
     super(message, { cause })
     this.wasKilled = wasKilled
   }
