@@ -44,6 +44,8 @@ export type Trigger = {
 /** The effects a pass has, and the facts it cannot know by itself. */
 export type Effects = {
   readSources(): Promise<readonly SourceFile[]>
+  /** Where the last of them came from, where there is more than one place. */
+  sourceOf?(): 'mount' | 'api'
   parse(files: readonly SourceFile[]): Parsed
   /** `undefined` while they could not be read. */
   labels(): Labels | undefined
@@ -138,6 +140,7 @@ export async function reconcile(
     keptProblems: effects.trials.problems(),
     facts,
     backend,
+    source: effects.sourceOf?.(),
     families: kept,
     otherRules,
     dataplane,

@@ -2,6 +2,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { rmSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { measureApiEdit } from './bench/api-edit.ts'
 import { measureApply } from './bench/apply.ts'
 import { measureCpu } from './bench/cpu.ts'
 import { measureEdit } from './bench/edit.ts'
@@ -29,6 +30,7 @@ const parts: Readonly<Record<string, (workshop: Workshop) => Promise<Row[]>>> = 
   packet: measurePacketCost,
   pass: measurePass,
   edit: measureEdit,
+  'api-edit': measureApiEdit,
   heal: measureHeal,
   gaps: measureGaps,
   start: measureStart,

@@ -91,8 +91,11 @@ function formatDecision(
 }
 
 function formatDecider(by: Decider, flow: Flow, rulesets: readonly Ruleset[]): string {
+  const fact = by.fact === undefined ? '' : ` (${by.fact})`
   const places = locate(by, flow, rulesets)
   const place = places.length === 0 ? '' : ` (${places.join(', ')})`
   const owner = by.ruleset === undefined ? '' : ` of ruleset ${by.ruleset}`
-  return by.kind === 'rule' ? `rule "${by.name}"${owner}${place}` : `${by.kind} ${by.name}${owner}${place}`
+  return by.kind === 'rule'
+    ? `rule "${by.name}"${owner}${place}`
+    : `${by.kind} ${by.name}${fact}${owner}${place}`
 }

@@ -1,14 +1,9 @@
 import { buildMatrix } from '../policy/matrix.ts'
 import { namedSources } from '../policy/matrix-groups.ts'
-import type { ClusterFacts } from '../policy/policy.ts'
 import { findNearMisses } from '../policy/verdict-near.ts'
 import { decideConnection } from '../policy/verdict.ts'
-import { usedClusterSets } from '../policy/warn.ts'
-import { messageOf } from '../errors.ts'
-import { families, parseCidr } from '../ruleset/address.ts'
-import type { Cidr } from '../ruleset/address.ts'
-import { clusterSets, isClusterSet } from '../ruleset/built-in-sets.ts'
-import type { ClusterSet } from '../ruleset/built-in-sets.ts'
+import { usedClusterSets } from '../policy/needs-cluster.ts'
+import { families } from '../ruleset/address.ts'
 import type { Action } from '../ruleset/fields.ts'
 import { guessAddresses, toConnection } from './explain-connection.ts'
 import type { ConnectionOptions } from './explain-connection.ts'
@@ -17,6 +12,7 @@ import type { Explanation } from './explain-text.ts'
 import { findPolicy } from './find-policy.ts'
 import type { FoundPolicy } from './find-policy.ts'
 import { formatMatrices } from './matrix.ts'
+import { parseSets } from './set-option.ts'
 import { UsageError } from './usage-error.ts'
 
 export type ExplainOptions = ConnectionOptions & {
@@ -24,6 +20,8 @@ export type ExplainOptions = ConnectionOptions & {
   readonly node?: string
   /** What `external: auto` stands for, where the Node does not say. */
   readonly external?: readonly string[]
+  /** A process of the node itself: its facts are those of the kernel. */
+  readonly targetPid?: number
   /** What sets of the cluster hold, each as `nodes=10.0.0.0/24,10.0.1.7`. */
   readonly set?: readonly string[]
   /** Who reaches what of the node, instead of one connection. */
@@ -43,10 +41,11 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
   if (options.matrix === true && options.expect !== undefined) {
     throw new UsageError('--expect is about one connection: it does not go with --matrix')
   }
-  const { node, external } = options
+  const { node, external, targetPid } = options
   const found = await findPolicy(paths, {
     ...(node === undefined ? {} : { node }),
     ...(external === undefined ? {} : { external }),
+    ...(targetPid === undefined ? {} : { targetPid }),
     addresses: guessAddresses(options),
     cluster: parseSets(options.set ?? []),
   })
@@ -56,7 +55,7 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
     else console.log('accept: no ruleset selects this node')
     return check('accept', options.expect)
   }
-  warnOfUnknownSets(found, options)
+  warnOfUnknownSets(found)
   if (options.matrix === true) {
     printMatrix(found, options)
     return 0
@@ -106,37 +105,10 @@ function printMatrix({ policy, rulesets }: KnownPolicy, options: ExplainOptions)
   else console.log(formatMatrices(matrices).trimEnd())
 }
 
-function warnOfUnknownSets({ rulesets }: KnownPolicy, { set = [] }: ExplainOptions): void {
-  const known = parseSets(set)
+function warnOfUnknownSets({ rulesets, policy }: KnownPolicy): void {
   for (const name of usedClusterSets(rulesets)) {
-    if (known[name] === undefined) {
+    if (policy.unknownSets.has(name)) {
       console.error(`warning: nobody is in the set ${name} here: say who is with --set ${name}=ADDRESS,...`)
     }
-  }
-}
-
-function parseSets(texts: readonly string[]): ClusterFacts {
-  const facts: Record<ClusterSet, readonly Cidr[] | undefined> = {
-    nodes: undefined,
-    apiServers: undefined,
-    podCIDRs: undefined,
-  }
-  for (const text of texts) {
-    const [name = '', members = ''] = text.split('=')
-    if (!isClusterSet(name) || members === '') {
-      throw new UsageError(
-        `--set: found ${text}, expected NAME=ADDRESS,... of one of ${clusterSets.join(', ')}`,
-      )
-    }
-    facts[name] = [...(facts[name] ?? []), ...members.split(',').map((member) => parseMember(text, member))]
-  }
-  return facts
-}
-
-function parseMember(text: string, member: string): Cidr {
-  try {
-    return parseCidr(member)
-  } catch (error) {
-    throw new UsageError(`--set ${text}: found ${member}: ${messageOf(error)}`, { cause: error })
   }
 }

@@ -1,12 +1,15 @@
 import { noClusterFacts } from '../policy/policy.ts'
-import type { ClusterFacts, Policy } from '../policy/policy.ts'
+import type { ClusterFacts, NodeFacts, Policy } from '../policy/policy.ts'
 import { resolvePolicy } from '../policy/resolve.ts'
 import type { Cidr } from '../ruleset/address.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
 import { needsLabels, selectRulesets } from '../ruleset/select.ts'
+import { readKernelSets } from './kernel-sets.ts'
+import { openNetwork } from './node.ts'
 import { readNodeFile } from './node-file.ts'
+import type { NodeFile } from './node-file.ts'
 import { readPaths } from './sources.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -18,6 +21,8 @@ export type PolicyOptions = {
   /** Addresses of the node, where the Node does not say. */
   readonly addresses?: readonly Cidr[]
   readonly cluster?: ClusterFacts
+  /** A process of the node itself: its facts are those of the kernel. */
+  readonly targetPid?: number
 }
 
 /** The policy of a node and the rulesets it comes from; `none`: no ruleset selects it; `errors`: printed already. */
@@ -44,10 +49,31 @@ export async function findPolicy(paths: readonly string[], options: PolicyOption
   for (const problem of all) console.error(formatProblem(problem))
   if (hasErrors(all)) return 'errors'
   if (selected.rulesets.length === 0) return 'none'
+  const { facts, cluster } = await surroundingsOf(selected.rulesets, node, options)
+  const policy = resolvePolicy(selected.rulesets, { facts, cluster, now: Date.now() })
+  return { policy, rulesets: selected.rulesets }
+}
+
+type Known = { readonly facts: NodeFacts; readonly cluster: ClusterFacts }
+
+async function surroundingsOf(
+  rulesets: readonly Ruleset[],
+  node: NodeFile,
+  options: PolicyOptions,
+): Promise<Known> {
+  if (options.targetPid !== undefined) {
+    const network = await openNetwork(options.targetPid, 'auto')
+    const facts = await network.readFacts(true)
+    const cluster = { ...(await readKernelSets(network.ipsets)), ...options.cluster }
+    return {
+      facts: options.external === undefined ? facts : { ...facts, external: options.external },
+      cluster,
+    }
+  }
   const external = options.external ?? node.external
-  if (external === undefined && selected.rulesets.some((ruleset) => ruleset.external === 'auto')) {
+  if (external === undefined && rulesets.some((ruleset) => ruleset.external === 'auto')) {
     throw new UsageError(
-      'a ruleset says "external: auto", which only the node knows: give --external, or a --node that node-firewall runs on',
+      'a ruleset says "external: auto", which only the node knows: give --external, --target-pid, or a --node that node-firewall runs on',
     )
   }
   const facts = {
@@ -55,7 +81,5 @@ export async function findPolicy(paths: readonly string[], options: PolicyOption
     interfaces: external ?? [],
     addresses: node.addresses ?? options.addresses ?? [],
   }
-  const cluster = options.cluster ?? noClusterFacts
-  const policy = resolvePolicy(selected.rulesets, { facts, cluster, now: Date.now() })
-  return { policy, rulesets: selected.rulesets }
+  return { facts, cluster: options.cluster ?? noClusterFacts }
 }

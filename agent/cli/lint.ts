@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { findDeadRules } from '../policy/shadow.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
-import { closesSomething, nothingClosed } from '../policy/warn.ts'
+import { closesSomething, describeSwitchedOff, nothingClosed } from '../policy/warn.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import type { Parsed } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
@@ -30,7 +30,25 @@ function findProblems({ rulesets, problems }: Parsed): Problem[] {
     severity: 'warning',
     message: nothingClosed,
   }
-  return [...found, ...(closesSomething(rulesets) ? [] : [nothingCloses]), ...findDead(rulesets)]
+  return [
+    ...found,
+    ...(closesSomething(rulesets) ? [] : [nothingCloses]),
+    ...rulesets.flatMap(findSwitchedOff),
+    ...findDead(rulesets),
+  ]
+}
+
+function findSwitchedOff(ruleset: Ruleset): Problem[] {
+  const { path, positions } = ruleset
+  return describeSwitchedOff(ruleset).map(({ failsafe, loss }) => {
+    const position = positions.failsafe[failsafe] ?? positions.name
+    return {
+      path,
+      ...position,
+      severity: 'warning',
+      message: `failsafe ${failsafe} is switched off: ${loss}`,
+    }
+  })
 }
 
 /** Rules that can never match, as far as that holds on every node their ruleset selects. */

@@ -3,13 +3,16 @@ import { createDataplaneReader, readDataplane } from '../host/dataplane.ts'
 import { createExec } from '../host/exec.ts'
 import type { Exec } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
+import { readResolvers } from '../host/resolvers.ts'
 import { findServicePorts, serviceProcesses } from '../host/service-port.ts'
-import type { ServicePorts } from '../policy/policy.ts'
+import type { NodeFacts, ServicePorts } from '../policy/policy.ts'
 import { createLegacyTables, readFamilies, readNodeFacts } from '../host/network.ts'
 import { detectBackend } from '../netfilter/backend.ts'
 import type { Backend } from '../netfilter/backend.ts'
+import { readRemembered } from './kernel-sets.ts'
 import { parseProtocols } from '../netfilter/protocol-names.ts'
 import { createIpsets } from '../netfilter/ipsets.ts'
+import type { Ipsets } from '../netfilter/ipsets.ts'
 import { createTables } from '../netfilter/tables.ts'
 import { tidyTables } from '../netfilter/tidy-tables.ts'
 import type { LegacyTables, Tables } from '../netfilter/tables.ts'
@@ -41,15 +44,16 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
     },
   })
   const legacyTables = createLegacyTables(targetPid)
+  const ipsets = createIpsets(exec)
   const plainTables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
   return {
     exec,
     legacyTables,
     tables: tidyTables(plainTables, exec),
     plainTables,
-    ipsets: createIpsets(exec),
+    ipsets,
     isOwnProcess: (pid) => started.includes(pid),
-    readFacts: createFactsReader(exec, targetPid),
+    readFacts: createFactsReader(exec, ipsets, targetPid),
     readDataplane: createDataplaneReader(
       async (external) => readDataplane(exec, targetPid, external),
       () => performance.now(),
@@ -60,19 +64,34 @@ export async function openNetwork(targetPid: number, backend: Backend | 'auto'):
   }
 }
 
-/** Ports of services are looked for among all processes, so only now and then; their absence is no failure. */
-function createFactsReader(exec: Exec, targetPid: number): Effects['readFacts'] {
+/**
+ * Ports of services are looked for among all processes, so only now and then; their absence is no failure. Tunnels that
+ * cannot be read are taken to be those that were there.
+ */
+function createFactsReader(exec: Exec, ipsets: Ipsets, targetPid: number): Effects['readFacts'] {
   let ports: ServicePorts = {}
+  let lastTunnels: NodeFacts['tunnels']
+  let remembered: NodeFacts['remembered']
   return async (thorough) => {
-    const reading = readNodeFacts(exec)
-    if (thorough) ports = await readServicePorts(targetPid)
-    return { ...(await reading), ports }
+    const processes = thorough ? serviceProcesses : []
+    const listening = readListeningPorts(targetPid, { processes }).catch(() => [])
+    const [facts, resolvers, sockets] = await Promise.all([
+      readNodeFacts(exec, listening),
+      readResolvers(targetPid),
+      listening,
+    ])
+    if (thorough) ports = findServicePorts(sockets)
+    const { tunnels = lastTunnels } = facts
+    lastTunnels = tunnels
+    remembered ??= await readRemembered(ipsets, facts.addresses)
+    return {
+      ...facts,
+      ports,
+      remembered,
+      ...(tunnels === undefined ? {} : { tunnels }),
+      ...(resolvers === undefined ? {} : { resolvers }),
+    }
   }
-}
-
-async function readServicePorts(targetPid: number): Promise<ServicePorts> {
-  const listening = await readListeningPorts(targetPid, { processes: serviceProcesses }).catch(() => [])
-  return findServicePorts(listening)
 }
 
 /** The file iptables takes names from, if the image has it. */

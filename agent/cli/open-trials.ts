@@ -11,7 +11,7 @@ import { createRulesetProbes } from '../probes/ruleset-probes.ts'
 import { sharesNetworkWith } from '../probes/shares-network.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { aborted } from './aborted.ts'
-import type { ClusterSide } from './agent.ts'
+import type { ClusterSide } from './agent-options.ts'
 import type { ClusterWatch } from './watch-cluster.ts'
 
 export type TrialsOptions = Probing &
@@ -46,7 +46,7 @@ const introductionMs = 5_000
 
 /** Finds out how this node can be probed. */
 export async function openProbing(
-  { targetPid }: { readonly targetPid: number },
+  { targetPid, confirmDeadlineMs }: { readonly targetPid: number; readonly confirmDeadlineMs: number },
   { log, network, inCluster, cluster, cutter, stop }: ProbingEffects,
 ): Promise<Probing> {
   const prober = createProber(realClock)
@@ -71,6 +71,8 @@ export async function openProbing(
       return results
     },
     async after(probes, signal) {
+      // An agent that goes on with the trial of another: until the API servers are known, everybody's are in reach.
+      await cluster.introduced(Math.min(introductionMs, confirmDeadlineMs / 2), signal)
       // A connection of before, on which a probe is answered, proves nothing.
       await Promise.race([cutter.settled(), aborted(signal)])
       return prober.after(probes, signal)

@@ -27,6 +27,20 @@ export function rulesOption(): Option {
   return option('--rules <dir>', 'RULES', 'folder of Ruleset files').default('/etc/node-firewall/rules')
 }
 
+export function watchConfigMapsOption(): Option {
+  return option(
+    '--watch-configmaps <names>',
+    'CONFIGMAPS',
+    'ConfigMaps mounted as the rules, to be watched through the API too, separated by commas, or off',
+  )
+    .default([], 'off')
+    .argParser((text) => {
+      const names = text === 'off' ? [] : text.split(',').filter(Boolean)
+      if (names.every((name) => /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name))) return names
+      throw new InvalidArgumentError('expected names of ConfigMaps, separated by commas, or off')
+    })
+}
+
 export function targetPidOption(): Option {
   return option('--target-pid <pid>', 'TARGET_PID', 'process whose network namespace is filtered')
     .default(1)
@@ -34,6 +48,13 @@ export function targetPidOption(): Option {
       if (!/^[1-9][0-9]{0,9}$/.test(text)) throw new InvalidArgumentError('expected the number of a process')
       return Number(text)
     })
+}
+
+/** Of commands that can do without a node. */
+export function liveOption(): Option {
+  const { flags, parseArg } = targetPidOption()
+  const option = new Option(flags, 'read the facts of this node, by a process of it: 1 on the node')
+  return parseArg === undefined ? option : option.argParser(parseArg)
 }
 
 export function nodeOption(): Option {

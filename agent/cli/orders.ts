@@ -23,10 +23,13 @@ export type OrdersOptions = {
   readonly onChange: () => void
 }
 
-export function createOrders(options: OrdersOptions): Orders {
+/** Begins with what the file says now. */
+export async function openOrders(options: OrdersOptions): Promise<Orders> {
   const file = options.stateDir === undefined ? undefined : modeFileIn(options.stateDir)
+  const readFile = async (): Promise<{ readonly mode?: string; readonly problem?: string }> =>
+    file === undefined ? {} : ((await readModeFile(file)) ?? {})
   let { annotation } = options
-  let fromFile: { readonly mode?: string; readonly problem?: string } = {}
+  let fromFile = await readFile()
   const judge = () => {
     const { override, problems } = judgeOverrides([
       { by: `the annotation ${modeAnnotation}`, value: annotation },
@@ -50,9 +53,8 @@ export function createOrders(options: OrdersOptions): Orders {
       options.onChange()
     },
     async readFile() {
-      if (file === undefined) return
       const before = JSON.stringify(fromFile)
-      fromFile = (await readModeFile(file)) ?? {}
+      fromFile = await readFile()
       judged = judge()
       if (JSON.stringify(fromFile) !== before) options.onChange()
     },

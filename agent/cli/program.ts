@@ -4,6 +4,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { findAccess } from '../cluster/access.ts'
 import { createClusterDns } from '../cluster/cluster-dns.ts'
 import { createClusterProbes } from '../cluster/cluster-probes.ts'
+import { connectConfigMaps } from '../cluster/config-maps.ts'
 import { createEvents } from '../cluster/events.ts'
 import { connectClient } from '../cluster/api-client.ts'
 import type { ApiClient } from '../cluster/api-client.ts'
@@ -17,7 +18,7 @@ import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from './agent.ts'
-import type { AgentOptions, ClusterSide, ProcessSignals } from './agent.ts'
+import type { AgentOptions, ClusterSide, ProcessSignals } from './agent-options.ts'
 import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
 import type { ExplainOptions } from './explain.ts'
@@ -64,6 +65,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .command('agent')
     .description('keep the rules of a folder in force on this node, until stopped; the rules stay then')
     .addOption(options.rulesOption())
+    .addOption(options.watchConfigMapsOption())
     .addOption(options.targetPidOption())
     .addOption(options.nodeOption())
     .addOption(options.standaloneOption())
@@ -117,6 +119,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
     .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
+    .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
 
   program
@@ -125,6 +129,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .argument('<path...>')
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
     .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .option('--from <address>', 'who opens it')
     .option('--to <address>', 'whom it is addressed to')
@@ -231,6 +236,7 @@ type AgentFlags = NodeFlags &
   Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> & {
     readonly lockFile: string
     readonly namespace: string
+    readonly watchConfigmaps: readonly string[]
     readonly podCidrs: readonly Cidr[]
     readonly pod?: string
     readonly stateDir: string
@@ -263,12 +269,13 @@ function agentOptions(flags: AgentFlags): AgentOptions {
 }
 
 function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): ClusterSide {
-  const { namespace, podCidrs, pod } = flags
+  const { namespace, podCidrs, pod, watchConfigmaps: names } = flags
   const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
   return {
     nodeName,
     node,
     peers: connectPeers(options),
+    configMaps: names.length === 0 ? undefined : connectConfigMaps({ ...options, names }),
     watch: async (handlers, signal) => watchClusterFacts(options, handlers, signal),
     probes: () => createClusterProbes({ ...options, podName: pod }),
     findDns: createClusterDns(options),

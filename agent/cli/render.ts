@@ -5,18 +5,18 @@ import { program } from '../netfilter/tables.ts'
 import { families } from '../ruleset/address.ts'
 import type { Family } from '../ruleset/address.ts'
 import { findPolicy } from './find-policy.ts'
+import type { PolicyOptions } from './find-policy.ts'
+import { parseSets } from './set-option.ts'
 
-export type RenderOptions = {
-  /** File with a Node, as `kubectl get node NAME -o yaml` prints it. */
-  readonly node?: string
+export type RenderOptions = Pick<PolicyOptions, 'node' | 'external' | 'targetPid'> & {
   readonly family?: Family
-  /** What `external: auto` stands for, where the Node does not say. */
-  readonly external?: readonly string[]
+  /** What sets of the cluster hold, each as `nodes=10.0.0.0/24,10.0.1.7`. */
+  readonly set?: readonly string[]
 }
 
 /** Prints what would be restored on a node that has nothing of ours; returns the exit code. */
 export async function render(paths: readonly string[], options: RenderOptions): Promise<number> {
-  const found = await findPolicy(paths, options)
+  const found = await findPolicy(paths, { ...options, cluster: parseSets(options.set ?? []) })
   if (found === 'errors') return 1
   if (found === 'none') {
     console.log('# no ruleset selects this node: nothing is restored')

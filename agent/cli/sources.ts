@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { isRulesetFile, readMentioned, readSource } from '../host/ruleset-files.ts'
+import { readMentioned, readSource } from '../host/ruleset-files.ts'
+import { isRulesetFile } from '../ruleset/folder.ts'
 import type { SourceFile } from '../ruleset/parse.ts'
 
 /** Reads the Ruleset files that a person names, those in the folders named, and the data files beside them. */

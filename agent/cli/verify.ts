@@ -1,11 +1,11 @@
 import { noTrials } from '../confirm/trials.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import type { Backend } from '../netfilter/backend.ts'
-import { noClusterFacts } from '../policy/policy.ts'
 import { noMemory, reconcile } from '../reconcile.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import type { Labels } from '../ruleset/select.ts'
+import { readKernelSets } from './kernel-sets.ts'
 import { openNetwork } from './node.ts'
 
 export type VerifyOptions = {
@@ -23,12 +23,14 @@ const unknown = 4
 export async function verify({ rules, targetPid, backend, labels }: VerifyOptions): Promise<number> {
   const network = await openNetwork(targetPid, backend)
   const known = await labels().catch(() => undefined)
+  // What the cluster's sets hold is the agent's to know: the rules have to be those that follow from it.
+  const cluster = await readKernelSets(network.ipsets)
   const { memory, status } = await reconcile(noMemory, [{ reason: 'verify' }], {
     ...network,
     readSources: async () => readRulesetFiles(rules),
     parse: parseRulesets,
     labels: () => known,
-    clusterFacts: () => noClusterFacts,
+    clusterFacts: () => cluster,
     lastCut: () => undefined,
     dryRun: true,
     onNewRules: () => {},

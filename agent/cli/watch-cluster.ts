@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ClusterFactsHandlers } from '../cluster/cluster-facts.ts'
-import { noClusterFacts } from '../policy/policy.ts'
+import { needsCluster } from '../policy/needs-cluster.ts'
+import { noClusterFacts, unreadClusterFacts } from '../policy/policy.ts'
 import type { ClusterFacts } from '../policy/policy.ts'
-import { usedClusterSets } from '../policy/warn.ts'
 import { clusterSets } from '../ruleset/built-in-sets.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
 import type { Stop } from './watches.ts'
@@ -15,7 +15,10 @@ export type ClusterWatch = {
   readonly facts: () => ClusterFacts
   /** Begins to follow the cluster if these rulesets look at it. */
   readonly startFor: (rulesets: readonly Ruleset[]) => void
-  /** Waits until all of it is known, for so many ms at most, unless aborted; resolves to whether anything is. */
+  /**
+   * Waits until all of it is known, but no longer than so many ms after the beginning, or until aborted; resolves to
+   * whether anything is known. Some clusters have sets that nobody can ever fill.
+   */
   readonly introduced: (ms: number, signal: AbortSignal) => Promise<boolean>
   readonly stop: Stop
 }
@@ -26,37 +29,32 @@ export function createClusterWatch(
   { onChange, onError }: { readonly onChange: () => void; readonly onError: ClusterFactsHandlers['onError'] },
 ): ClusterWatch {
   const controller = new AbortController()
-  let known = noClusterFacts
+  const unread = watch === undefined ? noClusterFacts : unreadClusterFacts
+  let known = unread
   let watching: Promise<void> | undefined
+  let startedAt = 0
   const learn = (facts: ClusterFacts) => {
-    known = facts
+    known = { ...unread, ...facts }
     onChange()
   }
   return {
     facts: () => known,
     startFor(rulesets) {
       if (watch === undefined || !needsCluster(rulesets)) return
-      watching ??= watch({ onChange: learn, onError }, controller.signal)
+      if (watching !== undefined) return
+      startedAt = performance.now()
+      watching = watch({ onChange: learn, onError }, controller.signal)
     },
     async introduced(ms, signal) {
       if (watching === undefined) return false
       const isWhole = () => clusterSets.every((set) => known[set] !== undefined)
-      const end = performance.now() + ms
+      const end = startedAt + ms
       while (!isWhole() && performance.now() < end && !signal.aborted) await pause(50)
-      return known !== noClusterFacts
+      return known !== unread
     },
     async stop() {
       controller.abort()
       await watching
     },
   }
-}
-
-/** Whether rulesets look at sets of the cluster at all: reading them for nothing would cost the API server. */
-function needsCluster(rulesets: readonly Ruleset[]): boolean {
-  const goesOut = rulesets.some(
-    ({ defaults, rules }) => defaults.egress !== undefined || rules.some(({ flow }) => flow === 'egress'),
-  )
-  // With rules for what the node opens comes the failsafe that leads to the API servers.
-  return goesOut || usedClusterSets(rulesets).length > 0
 }

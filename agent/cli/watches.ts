@@ -56,13 +56,13 @@ export function watchDrift(targetPid: number, { isOwnProcess, loop, schedule, lo
   }
 }
 
-/** Interfaces, addresses and default routes; where they cannot be followed, each pass that verifies reads them. */
+/** Devices, addresses and default routes; where they cannot be followed, each pass that verifies reads them. */
 export function watchNetwork(targetPid: number, schedule: Schedule, log: Logger): Stop {
   const controller = new AbortController()
   const changesFacts = createNetworkReader()
   const watching = watchCommand(
     targetPid,
-    ['ip', '-oneline', 'monitor', 'address', 'route'],
+    ['ip', '-oneline', 'monitor', 'link', 'address', 'route'],
     {
       onLine(line) {
         if (changesFacts(line)) schedule.trigger({ reason: 'network' })

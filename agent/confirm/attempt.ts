@@ -29,10 +29,15 @@ export type Phase = 'asking' | 'ready' | 'probing' | 'passed' | 'failed'
 /** One change that is tried. */
 export type Attempt = {
   readonly subject: Subject
+  /** Whether anybody is asked before the change; else only the journal is written. */
+  readonly asks: boolean
   readonly phase: () => Phase
   readonly passedBefore: () => readonly string[]
   readonly failures: () => readonly ProbeResult[]
-  /** It is in force now: the probes begin, and the time runs. */
+  /**
+   * It is in force now: the probes begin, and the time runs. Called again, they begin anew: what passed before goes for
+   * nothing, and there is no more time than there was.
+   */
   readonly begin: () => void
   /** Nothing is to be probed: there was no change. */
   readonly pass: () => void
@@ -43,7 +48,8 @@ export type Attempt = {
 
 export type AttemptOptions = {
   readonly subject: Subject
-  readonly probes: readonly Probe[]
+  /** Makes them anew: they remember what they saw first. */
+  readonly createProbes: () => readonly Probe[]
   /** Names of the probes that worked before the change, where that is known; else they are asked. */
   readonly knownBefore: readonly string[] | undefined
   /** Called when that is known, and waited for. */
@@ -52,13 +58,16 @@ export type AttemptOptions = {
 
 /** Begins to try a change: asks what works before it. */
 export function createAttempt(
-  { subject, probes, knownBefore, onReady }: AttemptOptions,
+  { subject, createProbes, knownBefore, onReady }: AttemptOptions,
   effects: AttemptEffects,
 ): Attempt {
   const ending = new AbortController()
   let phase: Phase = 'asking'
   let passedBefore: readonly string[] = knownBefore ?? []
   let failures: readonly ProbeResult[] = []
+  let probes = createProbes()
+  let deadline: AbortSignal | undefined
+  let round = new AbortController()
 
   const enter = (next: Phase) => {
     if (ending.signal.aborted) return
@@ -74,24 +83,33 @@ export function createAttempt(
     await onReady(passedBefore)
     enter('ready')
   }
-  const probe = async (due: readonly Probe[], deadline: AbortSignal) => {
-    const results = await effects.after(due, AbortSignal.any([deadline, ending.signal]))
+  const startTime = () => {
+    const time = effects.timeout(effects.deadlineMs)
+    // Also where all probes pass: the kernel may still refuse a part of it.
+    time.addEventListener('abort', () => phase === 'passed' && enter('failed'), { once: true })
+    return time
+  }
+  const probe = async (due: readonly Probe[], time: AbortSignal, { signal }: AbortController) => {
+    const results = await effects.after(due, AbortSignal.any([time, ending.signal, signal]))
+    if (signal.aborted) return
     failures = results.filter(({ failure }) => failure !== undefined)
     enter(failures.length > 0 ? 'failed' : 'passed')
   }
   let work = ask()
   return {
     subject,
+    asks: knownBefore === undefined && probes.length > 0,
     phase: () => phase,
     passedBefore: () => passedBefore,
     failures: () => failures,
     begin() {
+      round.abort()
+      round = new AbortController()
+      if (deadline !== undefined) probes = createProbes()
+      deadline ??= startTime()
       const due = probes.filter(({ name }) => passedBefore.includes(name))
-      const deadline = effects.timeout(effects.deadlineMs)
-      // Also where all probes pass: the kernel may still refuse a part of it.
-      deadline.addEventListener('abort', () => phase === 'passed' && enter('failed'), { once: true })
       phase = due.length === 0 ? 'passed' : 'probing'
-      if (due.length > 0) work = probe(due, deadline)
+      if (due.length > 0) work = probe(due, deadline, round)
     },
     pass: () => void (phase = 'passed'),
     end: () => ending.abort(),

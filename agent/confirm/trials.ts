@@ -38,7 +38,13 @@ export type InForce = {
 /** Where the rulesets as they are written now stand, if they are not simply in force. */
 export type Progress =
   | { readonly kind: 'wait' | 'stopped'; readonly hash: string; readonly message: string }
-  | { readonly kind: 'confirming'; readonly hash: string; readonly probes: readonly string[] }
+  | {
+      readonly kind: 'confirming'
+      readonly hash: string
+      /** Else it is still being asked what works before it. */
+      readonly isInForce: boolean
+      readonly probes: readonly string[]
+    }
   | { readonly kind: 'rolled back'; readonly hash: string; readonly quarantined: Quarantined }
 
 export type TrialEffects = AttemptEffects & {
@@ -116,9 +122,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const onReady = async (passedBefore: readonly string[]) => {
       await keeping.note({ trial: { hash, passedBefore, startedAt: effects.now().toISOString() } })
     }
-    const probes = hash === nothing ? [] : effects.probesFor(next.parsed.rulesets)
+    const createProbes = () => (hash === nothing ? [] : effects.probesFor(next.parsed.rulesets))
     const knownBefore = unconfirmed?.passedBefore
-    return createAttempt({ subject: next, probes, knownBefore, onReady }, { ...effects, onChange })
+    return createAttempt({ subject: next, createProbes, knownBefore, onReady }, { ...effects, onChange })
   }
   const rollBack = async (failed: Attempt) => {
     const [first] = [...failed.failures(), ...brokenFamilies(latest, soundBefore)]
@@ -153,7 +159,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const turn = effects.turnOf(change, [undefined, nothing].includes(keeping.lastGoodHash()))
     if (turn.kind !== 'go') return { ...turn, hash }
     // Whatever an agent before has left must not stand when it is asked what works before the change.
-    return latest === undefined && unconfirmed === undefined ? 'read back first' : undefined
+    const isUnseen = latest === undefined && unconfirmed === undefined
+    return isUnseen && keeping.lastGoodHash() !== undefined ? 'read back first' : undefined
   }
 
   return {
@@ -174,18 +181,21 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       const obstacle = obstacleFor(subject)
       if (obstacle !== undefined) {
         endAttempt()
-        if (obstacle === 'read back first') isDue = true
-        else progress = obstacle
+        isDue = obstacle === 'read back first'
+        progress =
+          obstacle === 'read back first'
+            ? { kind: 'confirming', hash, isInForce: false, probes: [] }
+            : obstacle
         return standing()
       }
       if (attempt?.subject.hash !== hash) attempt = begin(subject)
-      // With what works before known, only the journal is written.
-      const patience = unconfirmed === undefined ? patienceMs : Infinity
+      const patience = attempt.asks ? patienceMs : Infinity
       isWaiting = true
       if (attempt.phase() === 'asking') await effects.waitFor(attempt.settled(), patience)
       isWaiting = false
-      progress = { kind: 'confirming', hash, probes: attempt.passedBefore() }
-      return attempt.phase() === 'asking' ? standing() : { kind: 'candidate' }
+      const isInForce = attempt.phase() !== 'asking'
+      progress = { kind: 'confirming', hash, isInForce, probes: attempt.passedBefore() }
+      return isInForce ? { kind: 'candidate' } : standing()
     },
     async settle(inForce) {
       const isFirst = latest === undefined
@@ -196,6 +206,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
         unconfirmed = { hash: attempt.subject.hash, passedBefore: attempt.passedBefore() }
         if (isOld) attempt.pass()
         else attempt.begin()
+      } else if (isTried(attempt) && inForce.some(({ wrote }) => wrote)) {
+        // Members of a set became known, or drift was healed: what has passed so far met other rules.
+        attempt.begin()
       }
       if (attempt?.phase() === 'passed' && holds && brokenFamilies(inForce, soundBefore).length === 0) {
         await confirm(attempt)
@@ -237,6 +250,10 @@ function subjectOf({ decision, files, labels }: Candidate, last: Subject | undef
   if (hasErrors(problems) || obstacle !== undefined || rulesets === undefined) return last
   const hash = wanted.kind === 'policy' ? wanted.policy.hash : nothing
   return { hash, parsed: { rulesets, problems: [] }, labels: labels ?? {}, files }
+}
+
+function isTried(attempt: Attempt | undefined): attempt is Attempt {
+  return attempt?.phase() === 'probing' || attempt?.phase() === 'passed'
 }
 
 function brokenFamilies(

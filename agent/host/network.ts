@@ -8,30 +8,55 @@ import { parseCidr } from '../ruleset/address.ts'
 import type { Cidr, Family } from '../ruleset/address.ts'
 import { CommandError } from './exec.ts'
 import type { Exec } from './exec.ts'
+import type { Listening } from './sockets.ts'
+import { findTunnels, tunnelFields } from './tunnels.ts'
 
 /**
  * Reads the interfaces of the namespace, their addresses, and which of them hold a default route in any routing table
- * (AWS keeps those of secondary interfaces in tables of their own).
+ * (AWS keeps those of secondary interfaces in tables of their own), and which are tunnels.
  *
+ * @param listening what listens in the namespace, by which tunnels without a port of their own are found
  * @throws {CommandError} when ip(8) fails
  */
-export async function readNodeFacts(exec: Exec): Promise<NodeFacts> {
-  const [shown, ...routes] = await Promise.all([
-    exec('ip', ['-json', 'address', 'show']),
+export async function readNodeFacts(
+  exec: Exec,
+  listening: readonly Listening[] | Promise<readonly Listening[]> = [],
+): Promise<NodeFacts> {
+  const [{ links, isDetailed }, sockets, ...routes] = await Promise.all([
+    readLinks(exec),
+    listening,
     ...['-4', '-6'].map(async (family) =>
       exec('ip', ['-json', family, 'route', 'show', 'table', 'all', 'default']),
     ),
   ])
-  const links = read(linkList, shown.stdout)
   const interfaces = links.map(({ ifname }) => ifname)
   const external = routes.flatMap(({ stdout }) => defaultInterfaces(read(routeList, stdout)))
-  return { interfaces, external: [...new Set(external)].toSorted(), addresses: ownAddresses(links) }
+  return {
+    interfaces,
+    external: [...new Set(external)].toSorted(),
+    addresses: ownAddresses(links),
+    ...(isDetailed ? { tunnels: findTunnels(links, sockets) } : {}),
+  }
+}
+
+type Links = { readonly links: z.infer<typeof linkList>; readonly isDetailed: boolean }
+
+/** Details are printed by a piece of ip(8) for each kind of device: where one errs, addresses must still be known. */
+async function readLinks(exec: Exec): Promise<Links> {
+  const show = async (...options: string[]) => exec('ip', ['-json', ...options, 'address', 'show'])
+  try {
+    return { links: read(linkList, (await show('-details')).stdout), isDetailed: true }
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error
+    return { links: read(linkList, (await show()).stdout), isDetailed: false }
+  }
 }
 
 const linkList = z.array(
   z.object({
     ifname: z.string(),
     addr_info: z.array(z.object({ local: z.string().optional() })).optional(),
+    ...tunnelFields,
   }),
 )
 const routeList = z.array(

@@ -1,8 +1,8 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf, messageOf } from '../errors.ts'
+import { isRulesetFile, mentionedBy, noRulesets } from '../ruleset/folder.ts'
 import type { SourceFile } from '../ruleset/parse.ts'
-import { isRulesetName } from '../ruleset/schema.ts'
 import { largestDataFile, largestFile, tooLarge } from '../ruleset/text.ts'
 
 /**
@@ -24,9 +24,7 @@ async function readFolder(folder: string, shownAs: string): Promise<readonly Sou
   try {
     const all = (await readdir(folder)).toSorted()
     const names = all.filter(isRulesetFile)
-    if (names.length === 0) {
-      return [{ path: shownAs, error: 'found no *.yaml file in this folder, expected at least one Ruleset' }]
-    }
+    if (names.length === 0) return [noRulesets(shownAs)]
     const documents = await Promise.all(
       names.map(async (name) => readSource(join(folder, name), join(shownAs, name))),
     )
@@ -42,12 +40,8 @@ export async function readMentioned(
   documents: readonly SourceFile[],
   { folder, shownAs }: { readonly folder: string; readonly shownAs: string },
 ): Promise<SourceFile[]> {
-  const texts = documents.flatMap((document) => ('bytes' in document ? [Buffer.from(document.bytes)] : []))
-  const mentioned = names.filter(
-    (name) => !isRulesetName(name) && !name.startsWith('.') && texts.some((text) => text.includes(name)),
-  )
   return Promise.all(
-    mentioned.map(async (name): Promise<SourceFile> => {
+    mentionedBy(documents, names).map(async (name): Promise<SourceFile> => {
       const source = await readSource(join(folder, name), join(shownAs, name), largestDataFile)
       return { ...source, kind: 'data' }
     }),
@@ -71,10 +65,6 @@ export async function readSource(
   } catch (error) {
     return { path, error: `the file cannot be read: ${reason(error)}` }
   }
-}
-
-export function isRulesetFile(name: string): boolean {
-  return isRulesetName(name) && !name.startsWith('.')
 }
 
 /** The folder that `..data` stands for now; nothing where there is no such link. */

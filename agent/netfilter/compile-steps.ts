@@ -50,7 +50,7 @@ function compileRule(rule: PolicyRule, context: StepContext): Compiled {
   const matches = matchTexts(rule.match, context, rule.action === 'reject' && !passes)
   const rules = matches.flatMap(({ text, protocol }) => [
     ...(logs ? [join(text, logText(rule, passes))] : []),
-    join(text, commentMatch(passes ? `${nameOf(rule)} audited` : nameOf(rule)), target(protocol)),
+    join(text, commentMatch(passes ? `${nameOf(rule)} audited` : commentOf(rule)), target(protocol)),
   ])
   return { rules, chains: limited === undefined || matches.length === 0 ? [] : [limited] }
 
@@ -107,6 +107,11 @@ function logText({ action, ruleset, name }: PolicyRule, audited: boolean): strin
 /** How a rule is called wherever people meet it: `worker/ssh`, `failsafe dhcp`, `default ingress`. */
 export function nameOf({ kind, ruleset, name }: PolicyRule): string {
   return kind === 'rule' ? `${ruleset}/${name}` : `${kind} ${name}`
+}
+
+/** What stands beside a rule in the kernel: its name, and of a failsafe what it follows from. */
+function commentOf(rule: PolicyRule): string {
+  return rule.fact === undefined ? nameOf(rule) : `${nameOf(rule)}: ${rule.fact}`
 }
 
 /** `iptables-save` quotes a comment unless it is made of these characters alone. */

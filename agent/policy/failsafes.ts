@@ -1,8 +1,12 @@
-import { parseCidr } from '../ruleset/address.ts'
 import { builtInSets } from '../ruleset/built-in-sets.ts'
+import type { FailsafeName } from '../ruleset/failsafe.ts'
 import { protocolNames, protocolNumbers } from '../ruleset/protocol.ts'
 import type { Flow } from '../ruleset/ruleset.ts'
-import type { Addresses, Match, PolicyRule, ServicePorts } from './policy.ts'
+import { failsafe, networks, only } from './failsafe-rule.ts'
+import type { FailsafeSources } from './failsafe-rule.ts'
+import { servicesOf } from './failsafe-services.ts'
+import { tunnelsOf } from './failsafe-tunnels.ts'
+import type { Addresses, PolicyRule } from './policy.ts'
 
 const { icmp, icmpv6, tcp, udp } = protocolNumbers
 
@@ -34,6 +38,9 @@ const neighbours = [
   }),
 ]
 
+/** Of what is addressed to the node, and of what it opens itself. */
+const always = [established, loopback, ...icmpErrors, ...neighbours]
+
 const dhcpReplies = [
   failsafe('dhcp', { protocols: [udp], from: networks('0.0.0.0/0'), sourcePort: 67, ports: [only(68)] }),
   failsafe('dhcpv6', { protocols: [udp], from: networks('fe80::/10'), sourcePort: 547, ports: [only(546)] }),
@@ -44,65 +51,84 @@ const dhcpRequests = [
   failsafe('dhcpv6', { protocols: [udp], from: networks('fe80::/10'), sourcePort: 546, ports: [only(547)] }),
 ]
 
-const dns = failsafe('dns', { protocols: [tcp, udp], ports: [only(53)] })
-
-const apiServers = failsafe('api servers', {
-  protocols: [tcp],
-  to: { cidrs: [], sets: ['apiServers'] },
-})
-
-/** Where the kubelet listens unless it is told otherwise. */
-const usualKubeletPort = 10_250
-
 /**
- * Rules that stand before everybody's, so that no ruleset can cut a node off by accident.
+ * Rules that stand before everybody's, so that no ruleset can cut a node off by accident. Their reasons:
+ * docs/adr/0008-failsafes.md.
  */
-export function failsafesOf(flow: Flow, ports: ServicePorts = {}): readonly PolicyRule[] {
+export function failsafesOf(flow: Flow, sources: FailsafeSources): readonly PolicyRule[] {
   switch (flow) {
     case 'ingress':
-      return [established, loopback, ...icmpErrors, ...neighbours, ...dhcpReplies, ...servicesOf(ports)]
+      return [...always, ...dhcpReplies, ...servicesOf(sources), ...tunnelsOf('from', sources)]
     case 'egress':
-      return [established, loopback, ...icmpErrors, ...neighbours, ...dhcpRequests, dns, apiServers]
+      return [
+        ...always,
+        ...dhcpRequests,
+        ...dnsOf(sources),
+        ...apiServersOf(sources),
+        ...tunnelsOf('to', sources),
+      ]
     case 'podIngress':
       return [established, ...icmpErrors]
     case 'podEgress':
-      return [established, ...icmpErrors, dns]
+      return [established, ...icmpErrors, dns('pods choose their name servers')]
   }
 }
 
-/** What of Kubernetes runs on this node, by the ports it listens on. */
-function servicesOf({ kubelet = usualKubeletPort, apiServer, etcd, etcdPeer }: ServicePorts): PolicyRule[] {
-  const fromPrivate = networks(...builtInSets.private)
-  const ofEtcd = [etcd, etcdPeer].filter((port) => port !== undefined)
+/** The key of `spec.failsafe` that a failsafe belongs to; nothing for those that always stay. */
+export function keyOfFailsafe(name: string): FailsafeName | undefined {
+  return keys.get(name)
+}
+
+const keys: ReadonlyMap<string, FailsafeName> = new Map([
+  ['dhcp', 'dhcp'],
+  ['dhcpv6', 'dhcp'],
+  ['kubelet', 'kubelet'],
+  ['api server', 'apiServer'],
+  ['etcd', 'etcd'],
+  ['tunnels', 'tunnels'],
+  ['dns', 'dns'],
+  ['api servers', 'apiServers'],
+])
+
+/** Where a cluster's DNS can be: networks that nobody routes over the internet (RFC 1918, 4193, 6598). */
+const inside = networks(...builtInSets.private, '100.64.0.0/10')
+
+function dnsOf({ facts: { resolvers } }: FailsafeSources): PolicyRule[] {
+  if (resolvers === undefined) return [dns('whom this host asks is not known')]
   return [
-    failsafe('kubelet', { protocols: [tcp], from: fromPrivate, ports: [only(kubelet)] }),
-    ...(apiServer === undefined
-      ? []
-      : [failsafe('api server', { protocols: [tcp], from: fromPrivate, ports: [only(apiServer)] })]),
-    ...(ofEtcd.length === 0
-      ? []
-      : [
-          failsafe('etcd', {
-            protocols: [tcp],
-            from: { cidrs: [], sets: ['apiServers'] },
-            ports: ofEtcd.map(only),
-          }),
-        ]),
+    dns('name servers of this host', { cidrs: resolvers, sets: [] }),
+    dns('private networks hold that of the cluster', inside),
   ]
 }
 
-function failsafe(name: string, match: Match): PolicyRule {
-  return { kind: 'failsafe', name, action: 'accept', match, log: false, audit: false }
+function dns(fact: string, to?: Addresses): PolicyRule {
+  return failsafe(
+    'dns',
+    { protocols: [tcp, udp], ports: [only(53)], ...(to === undefined ? {} : { to }) },
+    fact,
+  )
 }
 
-function networks(...texts: readonly string[]): Addresses {
-  return { cidrs: texts.map(parseCidr), sets: [] }
+/** Where API servers listen and Services lead to them, unless somebody has chosen otherwise. */
+const usualApiPorts = [443, 6443]
+
+/**
+ * Until the API servers were read they must be within reach, since nobody else could tell who they are. What stands in
+ * the kernel from before does not do: they may have moved while the agent was away.
+ */
+function apiServersOf({ cluster, follows }: FailsafeSources): PolicyRule[] {
+  const isKnown = cluster.apiServers !== undefined
+  if (!isKnown && !follows) return []
+  const known = failsafe(
+    'api servers',
+    { protocols: [tcp], to: { cidrs: [], sets: ['apiServers'] } },
+    'endpoints of the Service kubernetes',
+  )
+  if (isKnown) return [known]
+  const ports = usualApiPorts.map(only)
+  return [known, failsafe('api servers', { protocols: [tcp], ports }, 'not known yet')]
 }
 
 function types(...numbers: readonly number[]) {
   return numbers.map((type) => ({ type }))
-}
-
-function only(port: number) {
-  return { first: port, last: port }
 }

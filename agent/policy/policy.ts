@@ -42,6 +42,8 @@ export type PolicyRule = {
   /** The ruleset it stands in; none for failsafes, and for defaults that several rulesets set. */
   readonly ruleset?: string
   readonly name: string
+  /** Of a failsafe: what was seen that it follows from; it changes only with what it says. */
+  readonly fact?: string
   readonly action: Action
   readonly match: Match
   /** What exceeds it is dropped. What does not is accepted, or if the action is drop goes on to the next step. */
@@ -81,6 +83,24 @@ export type NodeFacts = {
   readonly addresses: readonly Cidr[]
   /** TCP ports of what Kubernetes runs on this node; absent: it does not run here, or was not seen to. */
   readonly ports?: ServicePorts
+  /** Ways into the pod network that end at this node, sorted, those that are alike once; absent: they are not known. */
+  readonly tunnels?: readonly Tunnel[]
+  /** Name servers of the host, sorted; absent: not known, or one that runs on the host asks others. */
+  readonly resolvers?: readonly Cidr[]
+  /** Sets of the cluster that the kernel held when this process began; of their members those that are this node's. */
+  readonly remembered?: Readonly<Partial<Record<ClusterSet, readonly Cidr[]>>>
+}
+
+/** What carries packets of pods, or tells the way to them, between nodes. */
+export type Tunnel = {
+  readonly kind: string
+  readonly protocols: readonly Protocol[]
+  /** Absent: it has none, or nobody knows which. */
+  readonly ports?: readonly number[]
+  /** Its device; absent: several, or none. */
+  readonly device?: string
+  /** Addresses of this node that it is told to speak from; none: whichever the route says. */
+  readonly locals: readonly Cidr[]
 }
 
 export type ServicePorts = {
@@ -90,8 +110,15 @@ export type ServicePorts = {
   readonly etcdPeer?: number
 }
 
-/** What the cluster's sets hold; `undefined` where it could never be had. */
+/** What the cluster's sets hold; `undefined`: it was not read yet; absent: there is no cluster to read it from. */
 export type ClusterFacts = Readonly<Partial<Record<ClusterSet, readonly Cidr[] | undefined>>>
 
 /** Of a host that is in no cluster. */
 export const noClusterFacts: ClusterFacts = {}
+
+/** Of a node in a cluster of which nothing was read yet. */
+export const unreadClusterFacts: ClusterFacts = {
+  nodes: undefined,
+  apiServers: undefined,
+  podCIDRs: undefined,
+}

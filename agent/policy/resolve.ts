@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
-import { formatCidr, parseCidr } from '../ruleset/address.ts'
+import { formatCidr } from '../ruleset/address.ts'
 import type { Cidr } from '../ruleset/address.ts'
-import { builtInSets, clusterSets, isClusterSet, selfSet } from '../ruleset/built-in-sets.ts'
+import { clusterSets } from '../ruleset/built-in-sets.ts'
 import type { ClusterSet } from '../ruleset/built-in-sets.ts'
-import { mergeCidrs } from '../ruleset/merge-cidrs.ts'
 import { flows } from '../ruleset/ruleset.ts'
-import type { AddressSource, Flow, Rule, Ruleset } from '../ruleset/ruleset.ts'
+import type { Flow, Rule, Ruleset } from '../ruleset/ruleset.ts'
 import { failsafesOf } from './failsafes.ts'
-import type { Addresses, ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
+import { narrowFailsafes } from './narrow-failsafes.ts'
+import { followsCluster } from './needs-cluster.ts'
+import type { ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
+import { resolveAddresses } from './resolve-addresses.ts'
 import { warnOfPolicy } from './warn.ts'
 
 /** A fact that a ruleset needs cannot be had on this node now. */
@@ -59,10 +61,14 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
  */
 export function hashRulesets(rulesets: readonly Ruleset[]): string {
   const hash = createHash('sha256')
-  for (const { name, priority, mode, established, external, defaults, sets, rules, probes } of rulesets) {
+  for (const ruleset of rulesets) {
+    const { name, priority, mode, established, external, defaults, failsafe, sets, rules, probes } = ruleset
     const sortedDefaults = flows.map((flow) => defaults[flow])
     // By name and only where it is used, so that rulesets without it keep the hash they had before there was such a key.
-    const later = probes.length === 0 ? [] : [{ probes }]
+    const later = [
+      ...(probes.length === 0 ? [] : [{ probes }]),
+      ...(Object.keys(failsafe).length === 0 ? [] : [{ failsafe }]),
+    ]
     hash.update(
       JSON.stringify([name, priority, mode, established, external, sortedDefaults, rules, ...later]),
     )
@@ -92,9 +98,12 @@ function stepsOf(flow: Flow, rulesets: readonly Ruleset[], surroundings: Surroun
     return audited.length === 0 ? [] : [{ kind: 'audit', ruleset: ruleset.name, rules: audited }]
   })
   const enforced = rulesets.filter(({ mode }) => mode === 'enforce')
-  // A set that nobody can fill here is not made for a failsafe alone.
-  const standing = failsafesOf(flow, surroundings.facts.ports).filter(({ match: { from, to } }) =>
-    [...(from?.sets ?? []), ...(to?.sets ?? [])].every((set) => surroundings.cluster[set] !== undefined),
+  const follows = followsCluster(rulesets, surroundings.cluster)
+  const standing = narrowFailsafes(
+    failsafesOf(flow, { ...surroundings, follows }),
+    flow,
+    rulesets,
+    surroundings,
   )
   return [...standing, ...steps, ...defaultOf(flow, enforced, surroundings.facts)]
 }
@@ -125,29 +134,6 @@ function resolveRule(rule: Rule, ruleset: Ruleset, surroundings: Surroundings): 
 
 function scopeOf(interfaces: readonly string[]): Pick<Match, 'interfaces'> {
   return interfaces.includes('any') ? {} : { interfaces }
-}
-
-function resolveAddresses(
-  sources: readonly AddressSource[],
-  ruleset: Ruleset,
-  surroundings: Surroundings,
-): Addresses {
-  const names = sources.flatMap((source) => ('set' in source ? [source.set] : []))
-  const lists = sources.map((source) =>
-    'set' in source ? fixedSet(source.set, ruleset, surroundings) : [source],
-  )
-  const [first] = lists
-  // The members of a ruleset's own set are merged already, and may be very many.
-  const isMerged = first !== undefined && lists.length === 1 && ruleset.sets.has(names[0] ?? '')
-  const cidrs = isMerged ? first : mergeCidrs(lists.flat())
-  return { cidrs, sets: clusterSets.filter((set) => names.includes(set)) }
-}
-
-function fixedSet(name: string, { sets }: Ruleset, { facts }: Surroundings): readonly Cidr[] {
-  if (name === selfSet) return facts.addresses
-  if (isClusterSet(name)) return []
-  const builtIn = Object.entries(builtInSets).find(([known]) => known === name)
-  return builtIn === undefined ? (sets.get(name) ?? []) : builtIn[1].map(parseCidr)
 }
 
 function externalInterfaces({ external, name }: Ruleset, facts: NodeFacts): readonly string[] {

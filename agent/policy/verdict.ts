@@ -26,6 +26,8 @@ export type Decider = {
   readonly kind: PolicyRule['kind'] | 'none'
   readonly ruleset?: string
   readonly name: string
+  /** Of a failsafe: what was seen that it follows from. */
+  readonly fact?: string
 }
 export type WouldDeny = { readonly action: Action; readonly by: Decider }
 
@@ -80,8 +82,13 @@ export function decides(rule: Pick<PolicyRule, 'action' | 'audit' | 'limit' | 'c
 }
 
 /** Who a rule is, in an answer. */
-export function toDecider({ kind, ruleset, name }: PolicyRule): Decider {
-  return { kind, ...(ruleset === undefined ? {} : { ruleset }), name }
+export function toDecider({ kind, ruleset, name, fact }: PolicyRule): Decider {
+  return {
+    kind,
+    ...(ruleset === undefined ? {} : { ruleset }),
+    name,
+    ...(fact === undefined ? {} : { fact }),
+  }
 }
 
 function decideFlow(policy: Policy, connection: Connection, view: View): Decision {

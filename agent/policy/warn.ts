@@ -1,7 +1,10 @@
-import { clusterSets } from '../ruleset/built-in-sets.ts'
-import type { ClusterSet } from '../ruleset/built-in-sets.ts'
+import { failsafeNames } from '../ruleset/failsafe.ts'
+import type { FailsafeName } from '../ruleset/failsafe.ts'
 import { flows } from '../ruleset/ruleset.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
+import { isKnown } from './failsafe-rule.ts'
+import { isUnknownPort } from './failsafe-tunnels.ts'
+import { followsCluster, usedClusterSets } from './needs-cluster.ts'
 import type { Surroundings } from './resolve.ts'
 
 /** What the author of rulesets should know of their effect on one node, each a sentence. */
@@ -10,7 +13,10 @@ export function warnOfPolicy(rulesets: readonly Ruleset[], surroundings: Surroun
     ...(closesSomething(rulesets) ? [] : [nothingClosed]),
     ...absentInterfaces(rulesets, surroundings),
     ...unknownSets(rulesets, surroundings),
+    ...unknownToFailsafes(rulesets, surroundings),
     ...expired(rulesets, surroundings),
+    ...switchedOff(rulesets),
+    ...unknownPorts(surroundings),
   ]
 }
 
@@ -44,11 +50,12 @@ function unknownSets(rulesets: readonly Ruleset[], { cluster }: Surroundings): s
   )
 }
 
-/** The sets of the cluster that any rule names. */
-export function usedClusterSets(rulesets: readonly Ruleset[]): ClusterSet[] {
-  const sources = rulesets.flatMap(({ rules }) => rules.flatMap(({ from = [], to = [] }) => [...from, ...to]))
-  const names = new Set(sources.flatMap((source) => ('set' in source ? [source.set] : [])))
-  return clusterSets.filter((set) => names.has(set))
+/** Failsafes need them wherever the node is closed; that it is so a moment after the start is worth a word, too. */
+function unknownToFailsafes(rulesets: readonly Ruleset[], { facts, cluster }: Surroundings): string[] {
+  const sources = { facts, cluster, follows: followsCluster(rulesets, cluster) }
+  const unknown = (['nodes', 'apiServers'] as const).filter((set) => !isKnown(set, sources))
+  if (unknown.length === 0 || !sources.follows) return []
+  return [`failsafes let private networks pass, since ${unknown.join(' and ')} could not be read yet`]
 }
 
 function expired(rulesets: readonly Ruleset[], { now }: Surroundings): string[] {
@@ -57,4 +64,42 @@ function expired(rulesets: readonly Ruleset[], { now }: Surroundings): string[] 
       .filter(({ expiresAt = Infinity }) => expiresAt <= now)
       .map((rule) => `rule "${rule.name}" of ruleset ${name} has expired: it is not there any more`),
   )
+}
+
+/** What is lost without a failsafe. */
+const losses: Readonly<Record<FailsafeName, string>> = {
+  dhcp: 'the node can lose its address when its lease ends',
+  kubelet: 'API servers can lose this kubelet, and with it logs, exec and metrics',
+  apiServer: 'nodes can lose the API server that runs here',
+  etcd: 'API servers and the other members can lose the etcd that runs here',
+  tunnels: 'pods of different nodes can lose each other',
+  dns: 'names cannot be resolved, so that images are not pulled',
+  apiServers: 'kubelet and agent can lose the API servers, and the node becomes NotReady',
+}
+
+/** What to say of the failsafes that a ruleset switches off. */
+export function describeSwitchedOff({
+  mode,
+  failsafe,
+}: Ruleset): { readonly failsafe: FailsafeName; readonly loss: string }[] {
+  if (mode === 'audit') return []
+  const names = failsafeNames.filter((name) => failsafe[name] === 'off')
+  return names.map((name) => ({ failsafe: name, loss: `${losses[name]}, unless a rule accepts it` }))
+}
+
+function switchedOff(rulesets: readonly Ruleset[]): string[] {
+  return rulesets.flatMap((ruleset) =>
+    describeSwitchedOff(ruleset).map(
+      ({ failsafe, loss }) => `failsafe ${failsafe} is switched off by ruleset ${ruleset.name}: ${loss}`,
+    ),
+  )
+}
+
+function unknownPorts({ facts: { tunnels = [] } }: Surroundings): string[] {
+  return tunnels
+    .filter(isUnknownPort)
+    .map(
+      ({ kind, device = 'several devices' }) =>
+        `no failsafe lets in ${kind} of ${device}: the port it listens on is not known`,
+    )
 }

@@ -2,9 +2,10 @@ import { families, familyOfText } from './address.ts'
 import type { Family } from './address.ts'
 import { builtInSets, reservedSetNames } from './built-in-sets.ts'
 import { checkProbe } from './check-probe.ts'
-import { checkRule } from './check-rule.ts'
+import { checkRule, checkSetNames } from './check-rule.ts'
 import type { KnownSets } from './check-rule.ts'
 import type { Issue } from './explain-issue.ts'
+import { failsafeSchema } from './failsafe.ts'
 import { probeSchema } from './probe-schema.ts'
 import { ruleSchema } from './rule-schema.ts'
 import type { RulesetDocument } from './schema.ts'
@@ -15,7 +16,7 @@ import { checkSelector } from './select.ts'
  * `sound` is the document where all of its fields are.
  */
 export function checkDocument(document: unknown, sound?: RulesetDocument): Issue[] {
-  const { rules, probes, sets: written, nodeSelector } = sectionsOf(document)
+  const { rules, probes, sets: written, nodeSelector, failsafe } = sectionsOf(document)
   const seen = new Set<string>()
   const sets = knownSets(written)
   const ofRules = rules.flatMap((raw, index) => {
@@ -32,7 +33,7 @@ export function checkDocument(document: unknown, sound?: RulesetDocument): Issue
     ...issue,
     path: ['spec', 'nodeSelector', ...issue.path],
   }))
-  return [...ofSelector, ...ofRules, ...checkProbes(probes)]
+  return [...ofSelector, ...checkFailsafes(failsafe, sets), ...ofRules, ...checkProbes(probes)]
 }
 
 function checkProbes(probes: readonly unknown[]): Issue[] {
@@ -46,6 +47,21 @@ function checkProbes(probes: readonly unknown[]): Issue[] {
     }
     seen.add(data.name)
     return issues.map((issue) => ({ ...issue, path: ['spec', 'probes', index, ...issue.path] }))
+  })
+}
+
+function checkFailsafes(raw: unknown, sets: KnownSets): Issue[] {
+  const settings = isMap(raw) ? Object.entries(raw) : []
+  return settings.flatMap(([name, one]): Issue[] => {
+    const [setting] = Object.values(failsafeSchema.safeParse({ [name]: one }).data ?? {})
+    if (setting === undefined || setting === 'off') return []
+    const path = ['spec', 'failsafe', name]
+    if (Object.keys(setting).length === 0) {
+      return [{ path, message: 'found an empty map, expected from or to, or "off"' }]
+    }
+    const { from, to }: { from?: string[] | undefined; to?: string[] | undefined } = setting
+    const unknown = [...checkSetNames('from', from, sets), ...checkSetNames('to', to, sets)]
+    return unknown.map((issue) => ({ ...issue, path: [...path, ...issue.path] }))
   })
 }
 
@@ -63,18 +79,20 @@ type Sections = {
   readonly probes: readonly unknown[]
   readonly sets: Readonly<Record<string, unknown>>
   readonly nodeSelector: unknown
+  readonly failsafe: unknown
 }
 
 /** The sections that checks look into, whatever else may be wrong with the document. */
 function sectionsOf(document: unknown): Sections {
   const spec = isMap(document) ? document['spec'] : undefined
-  if (!isMap(spec)) return { rules: [], probes: [], sets: {}, nodeSelector: undefined }
-  const { sets, nodeSelector } = spec
+  if (!isMap(spec)) return { rules: [], probes: [], sets: {}, nodeSelector: undefined, failsafe: undefined }
+  const { sets, nodeSelector, failsafe } = spec
   return {
     rules: listOf(spec['rules']),
     probes: listOf(spec['probes']),
     sets: isMap(sets) ? sets : {},
     nodeSelector,
+    failsafe,
   }
 }
 

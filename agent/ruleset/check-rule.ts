@@ -121,7 +121,8 @@ function checkInterfaces({ interfaces = [] }: RuleDocument): Issue[] {
   return [{ path: ['interfaces'], message: 'found "any" beside other interfaces, expected [any] alone' }]
 }
 
-function checkSetNames(key: 'from' | 'to', members: readonly string[] = [], sets: KnownSets): Issue[] {
+/** Names of sets that nobody defines. */
+export function checkSetNames(key: 'from' | 'to', members: readonly string[] = [], sets: KnownSets): Issue[] {
   return members.flatMap((member, index) => {
     if (!isSetName(member) || sets.has(member)) return []
     const names = [...sets.keys()]

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { lastingFailsafes } from './failsafe.ts'
 import { describeValue, nearest } from './problem.ts'
 import { rulesetSchema } from './schema.ts'
 import type { YamlPath } from './yaml.ts'
@@ -21,7 +22,7 @@ export function explainIssue(issue: z.core.$ZodIssue): Issue[] {
     return issue.keys.map((key) => ({
       path: [...issue.path, key],
       part: 'key',
-      message: unknownKey(key, keysAt(rulesetSchema, issue.path)),
+      message: unknownKey(key, keysAt(rulesetSchema, issue.path), issue.path),
     }))
   }
   if (issue.code === 'invalid_key') {
@@ -38,9 +39,12 @@ export function explainIssue(issue: z.core.$ZodIssue): Issue[] {
   return [{ path: issue.path, message: `found ${describeValue(issue.input)}${separator}${issue.message}` }]
 }
 
-function unknownKey(key: string, known: readonly string[]): string {
+function unknownKey(key: string, known: readonly string[], path: YamlPath): string {
   const guess = nearest(key, known)
   const hint = guess === undefined ? `one of ${known.join(', ')}` : `"${guess}"`
+  if (path.at(-1) === 'failsafe' && lastingFailsafes.includes(key)) {
+    return `found "${key}", without which no rule would work as it is written, expected ${hint}`
+  }
   return `found the unknown key "${key}", expected ${hint}`
 }
 
@@ -48,6 +52,7 @@ function unknownKey(key: string, known: readonly string[]): string {
 function keysAt(schema: unknown, path: YamlPath): string[] {
   if (schema instanceof z.ZodOptional) return keysAt(schema.unwrap(), path)
   if (schema instanceof z.ZodArray) return keysAt(schema.element, path.slice(1))
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => keysAt(option, path))
   if (!(schema instanceof z.ZodObject)) return []
   const [step, ...rest] = path
   return step === undefined ? Object.keys(schema.shape) : keysAt(schema.shape[String(step)], rest)

@@ -1,6 +1,7 @@
 import type { Cidr } from './address.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { HttpUrl } from './http-url.ts'
+import type { FailsafeName, FailsafeSetting } from './failsafe.ts'
 import type { Position } from './problem.ts'
 import type { Protocol } from './protocol.ts'
 import type { Action } from './fields.ts'
@@ -30,6 +31,8 @@ export type Ruleset = {
   /** Interfaces that face clients; `auto` stands for those that hold a default route. */
   readonly external: 'auto' | readonly string[]
   readonly defaults: Readonly<Partial<Record<Flow, Action>>>
+  /** Failsafes that it narrows or switches off; those of a ruleset in audit mode stay as they are. */
+  readonly failsafe: Readonly<Partial<Record<FailsafeName, FailsafeSetting>>>
   /** Sets of the document; those of data files hold what the files say. */
   readonly sets: ReadonlyMap<string, readonly Cidr[]>
   readonly rules: readonly Rule[]
@@ -37,10 +40,11 @@ export type Ruleset = {
   readonly probes: readonly ProbeSpec[]
   /** How a change crosses the fleet; absent: all nodes at once. */
   readonly rollout?: Rollout
-  /** Where the name and the defaults stand, for problems between rulesets. */
+  /** Where the name, the defaults and the failsafes stand, for problems between rulesets. */
   readonly positions: {
     readonly name: Position
     readonly defaults: Readonly<Partial<Record<Flow, Position>>>
+    readonly failsafe: Readonly<Partial<Record<FailsafeName, Position>>>
     /** Of each rule, in their order. */
     readonly rules: readonly Position[]
   }

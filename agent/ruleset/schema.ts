@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { reservedSetNames } from './built-in-sets.ts'
+import { failsafeSchema } from './failsafe.ts'
 import { action, address, interfaceList, isSetName } from './fields.ts'
 import { probeList } from './probe-schema.ts'
 import { rolloutSchema } from './rollout-schema.ts'
@@ -124,6 +125,7 @@ export const rulesetSchema = z
             )
             .optional(),
           rollout: rolloutSchema.optional(),
+          failsafe: failsafeSchema.optional(),
           sets: setsSchema.optional(),
           rules: z.array(ruleSchema, { error: 'a list of rules' }).optional(),
           probes: probeList.optional(),

@@ -1,7 +1,10 @@
+import { formatCidr } from './address.ts'
 import type { Issue } from './explain-issue.ts'
+import { failsafeNames } from './failsafe.ts'
+import type { FailsafeName } from './failsafe.ts'
 import type { Problem } from './problem.ts'
 import { flows } from './ruleset.ts'
-import type { Flow, Ruleset } from './ruleset.ts'
+import type { AddressSource, Flow, Ruleset } from './ruleset.ts'
 import { labelSelector } from './schema.ts'
 import type { LabelSelector } from './schema.ts'
 
@@ -12,7 +15,7 @@ export type Selected = { readonly rulesets: readonly Ruleset[]; readonly problem
 
 /**
  * Picks the rulesets whose nodeSelector matches the labels of a node. Two that set a default to different
- * actions are an error, since there is no order in which both could hold.
+ * actions, or a failsafe to different addresses, are an error, since there is no order in which both could hold.
  */
 export function selectRulesets(rulesets: readonly Ruleset[], labels: Labels): Selected {
   const selected = orderRulesets(
@@ -66,7 +69,10 @@ function holds({ key, operator, values = [] }: Expression, labels: Labels): bool
 
 function contradictions(selected: readonly Ruleset[]): Problem[] {
   const enforced = selected.filter(({ mode }) => mode === 'enforce')
-  return flows.flatMap((flow) => contradictionsOf(flow, enforced))
+  return [
+    ...flows.flatMap((flow) => contradictionsOf(flow, enforced)),
+    ...failsafeNames.flatMap((name) => contradictingFailsafes(name, enforced)),
+  ]
 }
 
 function contradictionsOf(flow: Flow, selected: readonly Ruleset[]): Problem[] {
@@ -79,4 +85,29 @@ function contradictionsOf(flow: Flow, selected: readonly Ruleset[]): Problem[] {
       `which ruleset "${first.name}" (${first.path}) sets for the same node`
     return [{ path, severity: 'error' as const, line: 1, column: 1, ...positions.defaults[flow], message }]
   })
+}
+
+function contradictingFailsafes(name: FailsafeName, selected: readonly Ruleset[]): Problem[] {
+  const [first, ...others] = selected.filter(({ failsafe }) => failsafe[name] !== undefined)
+  if (first === undefined) return []
+  const expected = describeFailsafe(name, first)
+  return others.flatMap((ruleset) => {
+    const found = describeFailsafe(name, ruleset)
+    if (found === expected) return []
+    const { path, positions } = ruleset
+    const message =
+      `spec.failsafe.${name}: found another value than ruleset "${first.name}" (${first.path}) sets for the ` +
+      'same node, expected the same one'
+    return [{ path, severity: 'error' as const, line: 1, column: 1, ...positions.failsafe[name], message }]
+  })
+}
+
+/** What a setting means: sets of two rulesets may have one name and hold different addresses. */
+function describeFailsafe(name: FailsafeName, { failsafe, sets }: Ruleset): string {
+  const setting = failsafe[name]
+  if (setting === undefined || setting === 'off') return 'off'
+  const describe = (source: AddressSource) =>
+    'set' in source ? (sets.get(source.set)?.map(formatCidr) ?? [source.set]) : [formatCidr(source)]
+  const list = (sources: readonly AddressSource[] | undefined) => sources?.flatMap(describe).toSorted()
+  return JSON.stringify([list(setting.from), list(setting.to)])
 }

@@ -2,6 +2,8 @@ import type { DataFiles } from './data-files.ts'
 import { parseCidr } from './address.ts'
 import type { Cidr } from './address.ts'
 import { familyOfIcmp, protocolsOf } from './check-rule.ts'
+import { failsafeNames } from './failsafe.ts'
+import type { FailsafeDocument, FailsafeName, FailsafeSetting } from './failsafe.ts'
 import { parseIcmpType } from './icmp-types.ts'
 import { mergeCidrs } from './merge-cidrs.ts'
 import { burstBounds, parseRate } from './rate.ts'
@@ -30,8 +32,9 @@ export function toRuleset(
   { metadata, spec }: RulesetDocument,
   data: DataFiles,
 ): Ruleset {
-  const { defaults = {}, rules = [] } = spec
+  const { defaults = {}, failsafe = {}, rules = [] } = spec
   const setFlows = flows.filter((flow) => defaults[flow] !== undefined)
+  const setFailsafes = failsafeNames.filter((one) => failsafe[one] !== undefined)
   return {
     name: metadata.name,
     path,
@@ -41,6 +44,7 @@ export function toRuleset(
     ...(spec.nodeSelector === undefined ? {} : { nodeSelector: spec.nodeSelector }),
     external: spec.interfaces?.external ?? 'auto',
     defaults: Object.fromEntries(setFlows.map((flow) => [flow, defaults[flow]])),
+    failsafe: Object.fromEntries(setFailsafes.map((one) => [one, toSetting(failsafe[one])])),
     sets: new Map(Object.entries(spec.sets ?? {}).map(([name, set]) => [name, membersOf(set, data)])),
     rules: rules.map(toRule),
     probes: (spec.probes ?? []).map(toProbe),
@@ -48,8 +52,19 @@ export function toRuleset(
     positions: {
       name: document.at(['metadata', 'name']),
       defaults: Object.fromEntries(setFlows.map((flow) => [flow, document.at(['spec', 'defaults', flow])])),
+      failsafe: Object.fromEntries(setFailsafes.map((one) => [one, document.at(['spec', 'failsafe', one])])),
       rules: rules.map((_, index) => document.at(['spec', 'rules', index])),
     },
+  }
+}
+
+/** A failsafe may be narrowed by both, where it lets something in and something out. */
+function toSetting(setting: FailsafeDocument[FailsafeName]): FailsafeSetting {
+  if (setting === undefined || setting === 'off') return 'off'
+  const { from, to }: { from?: string[] | undefined; to?: string[] | undefined } = setting
+  return {
+    ...(from === undefined ? {} : { from: from.map(toSource) }),
+    ...(to === undefined ? {} : { to: to.map(toSource) }),
   }
 }
 

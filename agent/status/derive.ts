@@ -24,6 +24,7 @@ export type Knowledge = {
   readonly decision?: Decision
   readonly facts?: FactsSeen
   readonly backend?: Backend
+  readonly source?: 'mount' | 'api' | undefined
   readonly families: Readonly<Partial<Record<Family, FamilyOutcome>>>
   /** What is worth knowing of the backend that is not in use, as of the last time somebody looked. */
   readonly otherRules: readonly string[]
@@ -71,6 +72,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
     ...(verifiedAt === undefined ? {} : { verifiedAt }),
     details: {
       ...(backend === undefined ? {} : { backend }),
+      ...(knowledge.source === undefined ? {} : { source: knowledge.source }),
       interfaces: { external: facts?.value?.external ?? [] },
       ...portsOf(facts),
       families: Object.fromEntries(outcomes.map(([family, outcome]) => [family, familyStatus(outcome)])),
@@ -174,7 +176,9 @@ function describeProgress(progress: Progress, standing: string): string {
     case 'stopped':
       return `ruleset ${hash} is not tried here: ${progress.message}; ${standing} of before`
     case 'confirming':
-      return `ruleset ${hash} is being tried, ${progress.probes.length} probes decide; ${standing}`
+      return progress.isInForce
+        ? `ruleset ${hash} is being tried, ${progress.probes.length} probes decide; ${standing}`
+        : `ruleset ${hash} is about to be tried, it is being asked what works before; ${standing}`
     case 'rolled back': {
       const { probe, reason } = progress.quarantined
       return `ruleset ${hash} was rolled back, ${probe} failed: ${reason}; it is not tried again until its text changes; ${standing} of before`

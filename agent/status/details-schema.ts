@@ -35,6 +35,10 @@ const lastDrift = z
  */
 export const detailsSchema = z
   .object({
+    source: z
+      .enum(['mount', 'api'])
+      .exactOptional()
+      .describe('where the text of the rulesets came from: the mounted files, or the API'),
     backend: z.enum(['nft', 'legacy']).exactOptional().describe("the iptables of the node's kernel in use"),
     interfaces: z
       .object({ external: texts.describe('those that hold a default route') })

@@ -39,6 +39,8 @@ export type Status = {
 
 export type StatusDetails = {
   readonly backend?: Backend
+  /** Where the text of the rulesets came from: the mounted files, or the API. */
+  readonly source?: 'mount' | 'api'
   readonly interfaces: { readonly external: readonly string[] }
   /** TCP ports of what Kubernetes runs on the node, as far as they were found. */
   readonly ports?: ServicePorts

@@ -19,6 +19,13 @@ export type AgentProcessOptions = {
   readonly targetPid: number
   /** Cron expression with seconds; by default so seldom that no verify pass disturbs a measurement. */
   readonly verifySchedule?: string
+  /** The cluster that the node is in; without one the agent stands alone. */
+  readonly cluster?: {
+    readonly node: string
+    readonly configMap: string
+    /** File that says where the API server is. */
+    readonly kubeconfig: string
+  }
 }
 
 /**
@@ -26,7 +33,7 @@ export type AgentProcessOptions = {
  * latest.
  */
 export async function startAgent(options: AgentProcessOptions): Promise<AgentProcess> {
-  const { program, rules, targetPid, verifySchedule = never } = options
+  const { program, rules, targetPid, verifySchedule = never, cluster } = options
   const { env, nodeFlags } = await readImage()
   const flags = {
     rules,
@@ -34,13 +41,17 @@ export async function startAgent(options: AgentProcessOptions): Promise<AgentPro
     'verify-schedule': verifySchedule,
     'reapply-schedule': never,
     'status-file': join(rules, '..', 'status.json'),
+    'state-dir': join(rules, '..', 'state'),
+    'lock-file': join(rules, '..', 'lock'),
     'health-address': 'off',
     'log-level': 'debug',
+    ...(cluster === undefined ? {} : { node: cluster.node, 'watch-configmaps': cluster.configMap }),
   }
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
+  const place = cluster === undefined ? ['--standalone'] : []
   const startedAt = performance.now()
-  const child = execa(process.execPath, [...nodeFlags, program, 'agent', '--standalone', ...args], {
-    env,
+  const child = execa(process.execPath, [...nodeFlags, program, 'agent', ...place, ...args], {
+    env: { ...env, KUBECONFIG: cluster?.kubeconfig },
     buffer: false,
     stdin: 'ignore',
     stderr: 'inherit',

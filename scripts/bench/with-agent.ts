@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Backend } from '../../agent/netfilter/backend.ts'
 import type { Sandbox } from '../../test/sandbox/sandbox.ts'
 import { startAgent } from './agent-process.ts'
-import type { AgentProcess } from './agent-process.ts'
+import type { AgentProcess, AgentProcessOptions } from './agent-process.ts'
 import { createConfigMap } from './config-map.ts'
 import type { ConfigMap } from './config-map.ts'
 import { waitForOutcome } from './in-force.ts'
@@ -18,8 +18,7 @@ export type AtWorkOptions = {
   readonly backend: Backend
   /** A ruleset that keeps `togglePort` closed. */
   readonly text: string
-  readonly verifySchedule?: string
-}
+} & Pick<AgentProcessOptions, 'verifySchedule' | 'cluster'>
 
 /** Runs with a sandbox on whose node the bundled agent has the ruleset in force. */
 export async function withAgent<T>(

@@ -105,7 +105,7 @@ describe('one connection', () => {
       { from: '10.0.0.1', port: '10250' },
       [
         'accept: tcp from 10.0.0.1 to 192.0.2.1 port 10250, in on eth0, to a process of the node',
-        'because: ingress: failsafe kubelet says accept',
+        'because: ingress: failsafe kubelet (none seen, so 10250; apiServers not known) says accept',
       ],
     ],
     [

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openTables, rulesetOf } from '../kernel/enforce.ts'
@@ -22,22 +25,30 @@ describe('the agent in a cluster', () => {
   let server: ApiServer
   let mount: Awaited<ReturnType<typeof createMount>>
   let agent: AgentProcess | undefined
+  let stateDir: string
 
   beforeEach(async () => {
     host = await startHost()
     server = await startApiServer()
+    const addresses = ['192.0.2.1']
+    const slice = { addressType: 'IPv4' as const, addresses, port: 443 }
+    server.slices.put({ ...slice, namespace: 'default', name: 'kubernetes', service: 'kubernetes' })
+    server.slices.put({ ...slice, namespace: 'node-firewall', name: 'agents', service: 'node-firewall' })
     server.createNode('test-node', { pool: 'web' }, { 'example.org/owner': 'infra' })
     mount = await createMount({ 'worker.yaml': web })
+    stateDir = await mkdtemp(join(tmpdir(), 'node-firewall-state-'))
   })
   afterEach(async () => {
     await agent?.stop()
     await mount.remove()
+    await rm(stateDir, { recursive: true })
     await server.close()
     await host.close()
   })
 
   async function start(...args: string[]): Promise<AgentProcess> {
-    agent = await startAgent(host, { rules: mount.folder, args, kubeconfig: server.kubeconfigFile })
+    const kubeconfig = server.kubeconfigFile
+    agent = await startAgent(host, { rules: mount.folder, args, kubeconfig, stateDir })
     return agent
   }
 
@@ -55,7 +66,7 @@ describe('the agent in a cluster', () => {
 
   test('chooses rulesets by the labels of its Node, and reports on it', async () => {
     const { pid } = await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     expect(pid).toBeGreaterThan(0)
     const found = annotations()
     expect(Object.keys(found).toSorted()).toEqual([
@@ -94,20 +105,20 @@ describe('the agent in a cluster', () => {
 
   test('follows the labels of its Node', async () => {
     await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     server.changeNode('test-node', { labels: { pool: 'db' } })
-    await expect.poll(state, { timeout: 10_000 }).toBe('Off')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Off')
     expect(await chain()).toBeUndefined()
     server.changeNode('test-node', { labels: { pool: 'web' } })
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
   })
 
   test('reports errors of a ruleset with file and line, and what stays in force', async () => {
     await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     const before = annotations()
     await mount.write({ 'worker.yaml': web.replace('drop', 'deny') })
-    await expect.poll(state, { timeout: 10_000 }).toBe('Invalid')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Invalid')
     expect(annotations()['node-firewall.io/message']).toMatch(
       /worker\.yaml:1:\d+: spec\.defaults\.ingress: found "deny", expected accept, drop or reject; in force: .* of before/,
     )
@@ -128,18 +139,18 @@ describe('the agent in a cluster', () => {
 
   test('puts its annotations back when somebody removes or changes them', async () => {
     await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     server.changeNode('test-node', {
       annotations: { 'node-firewall.io/state': 'Off', 'node-firewall.io/message': null },
     })
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     expect(annotations()['node-firewall.io/message']).toContain('verified')
     expect(annotations()['example.org/owner']).toBe('infra')
   })
 
   test('writes nothing to the Node when it starts again and nothing has changed', async () => {
     const first = await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     await first.stop()
     const before = writes()
     const second = await start('--verify-schedule', '* * * * * *')

@@ -182,6 +182,12 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
 export const AGENT_RULES: readonly Rule[] = [
   { verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] },
   { verbs: ['get', 'list', 'watch'], resources: [SLICES], namespace: 'node-firewall' },
+  {
+    verbs: ['get', 'list', 'watch'],
+    resources: ['configmaps'],
+    namespace: 'node-firewall',
+    names: ['node-firewall-rules'],
+  },
   { verbs: ['get'], resources: ['pods/log'], namespace: 'node-firewall' },
   { verbs: ['list', 'watch'], resources: [SLICES], namespace: 'default' },
   { verbs: ['create', 'patch'], resources: ['events'], namespace: 'default' },

@@ -24,7 +24,11 @@ const etcd = rulesetOf({
     { name: 'nobody else', action: 'reject', protocol: 'tcp', ports: ['2379-2380'] },
   ],
 })
-const plain = rulesetOf({ interfaces: { external: ['eth0'] }, defaults: { ingress: 'reject' } })
+const closed22 = rulesetOf({
+  interfaces: { external: ['eth0'] },
+  rules: [{ name: 'ssh', action: 'reject', protocol: 'tcp', ports: [22] }],
+})
+const closedAll = rulesetOf({ interfaces: { external: ['eth0'] }, defaults: { ingress: 'reject' } })
 
 beforeEach(async () => {
   host = await startHost()
@@ -64,7 +68,9 @@ async function settled(): Promise<void> {
   await expect
     .poll(() => JSON.stringify(server.getNode('test-node')), { timeout: 20_000 })
     .toContain('Enforcing')
-  await expect.poll(() => JSON.stringify(server.getNode('test-node'))).not.toContain('could not be read')
+  await expect
+    .poll(() => JSON.stringify(server.getNode('test-node')), { timeout: 20_000 })
+    .not.toContain('could not be read')
 }
 
 const patches = () => server.requests.filter(({ verb }) => verb === 'patch').length
@@ -118,12 +124,12 @@ test('somebody who empties a set is noticed by the next look, and the set is fil
   expect(await members('4-apiServers')).toEqual(['192.0.2.1'])
 })
 
-test('rules that name no set of the cluster cost the API server nothing for it, and leave no set', async () => {
+test('rules that close some ports cost the API server nothing for the cluster, and leave no set', async () => {
   const agent = await start()
   await settled()
   await agent.stop()
   running.length = 0
-  await mount.write({ 'etcd.yaml': plain })
+  await mount.write({ 'etcd.yaml': closed22 })
   const before = server.requests.length
   const other = await start()
   await other.next(({ state }) => state === 'Enforcing')
@@ -131,4 +137,19 @@ test('rules that name no set of the cluster cost the API server nothing for it, 
   const later = server.requests.slice(before).map(({ path }) => path)
   expect(later.filter((path) => path.includes('endpointslices'))).toEqual([])
   expect(await members('')).toBeUndefined()
+})
+
+test('an agent that starts again on a closed node changes no rule before it knows the cluster, nor after', async () => {
+  await mount.write({ 'etcd.yaml': closedAll })
+  const first = await start()
+  await settled()
+  await first.stop()
+  running.length = 0
+  const written = patches()
+  const second = await start()
+  await second.next(({ state }) => state === 'Enforcing')
+  await second.next(({ reasons }) => String(reasons).includes('cluster'))
+  expect(second.log.filter(({ msg }) => msg === 'rules written')).toEqual([])
+  expect(patches() - written).toBeLessThanOrEqual(1)
+  expect(await members('4-nodes')).toEqual(['192.0.2.11', '192.0.2.12'])
 })

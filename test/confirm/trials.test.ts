@@ -22,6 +22,13 @@ describe('a change of rules', () => {
     expect(node.trials().progress()).toBeUndefined()
   })
 
+  test('where nothing is in force yet is in force with the first pass', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.pass()
+    expect(node.kernel()).toBe('good')
+  })
+
   test('that breaks a probe is in force until the deadline, then what was before', async () => {
     const node = await createVirtualNode(cuts)
     node.write(good)
@@ -63,6 +70,32 @@ describe('a change of rules', () => {
     node.write(bad)
     await node.run()
     expect(node.confirmed).toEqual(['good', 'bad-lease'])
+  })
+
+  test('is not confirmed by what passed before its rules were written again', async () => {
+    let isOpen = true
+    const node = await createVirtualNode((inForce) => inForce === 'narrow' && !isOpen)
+    node.write(good)
+    await node.run()
+    node.write({ name: 'narrow' })
+    await node.pass()
+    expect(node.kernel()).toBe('narrow')
+    isOpen = false
+    node.learn()
+    await node.run()
+    expect(node.confirmed).toEqual(['good'])
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ hash: 'narrow', probe: 'api server' }])
+  })
+
+  test('is confirmed when it works after its rules were written again', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.pass()
+    node.learn()
+    await node.run()
+    expect(node.confirmed).toEqual(['good'])
   })
 
   test('is not asked of by probes when the rules are in force already', async () => {

@@ -30,6 +30,8 @@ export type VirtualNode = {
   expire(): Promise<void>
   /** SIGKILL, and another agent begins. */
   restart(): Promise<void>
+  /** The next pass finds other members of a set, and writes. */
+  learn(): void
   readonly trials: () => Trials
   readonly disk: { lastGood?: Generation; journal: Journal; full: boolean }
   readonly rolledBack: Quarantined[]
@@ -63,6 +65,7 @@ export async function createVirtualNode(
   let deadlines: AbortController[] = []
   let written: Text | 'broken' | 'nothing' = 'nothing'
   const due = { isDue: false }
+  let hasLearnt = false
   let trials: Trials
 
   const works = (probe: string) =>
@@ -117,8 +120,10 @@ export async function createVirtualNode(
       onRolledBack: (quarantined) => void rolledBack.push(quarantined),
       now: () => new Date(0),
     })
-  const put = (name: string): InForce[] =>
-    [...kernel].map(([family, before]) => {
+  const put = (name: string): InForce[] => {
+    const isNew = hasLearnt
+    hasLearnt = false
+    return [...kernel].map(([family, before]) => {
       if (refusing.has(family)) {
         const failure = 'the kernel refused it'
         return {
@@ -131,8 +136,9 @@ export async function createVirtualNode(
       }
       kernel.set(family, name)
       if (history.at(-1) !== name) history.push(name)
-      return { family, ruleset: name, asWanted: true, wrote: before !== name }
+      return { family, ruleset: name, asWanted: true, wrote: isNew || before !== name }
     })
+  }
   const node: VirtualNode = {
     kernel: () => [...new Set(kernel.values())].join(' / '),
     history,
@@ -145,6 +151,7 @@ export async function createVirtualNode(
     turn: { kind: 'go' },
     trials: () => trials,
     write: (text) => void (written = text),
+    learn: () => void (hasLearnt = true),
     async pass() {
       due.isDue = false
       const { files, rulesets, problems } = filesOf(written)

@@ -1,12 +1,13 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { ClusterFacts, Policy } from '../../agent/policy/policy.ts'
+import type { ClusterFacts, NodeFacts, Policy } from '../../agent/policy/policy.ts'
 import { decideConnection } from '../../agent/policy/verdict.ts'
 import { families, parseCidr } from '../../agent/ruleset/address.ts'
 import type { Family } from '../../agent/ruleset/address.ts'
 import type { Action } from '../../agent/ruleset/fields.ts'
 import { hasErrors, parseRulesets } from '../../agent/ruleset/parse.ts'
-import { enforceWith } from '../kernel/enforce.ts'
+import { readNodeFacts } from '../../agent/host/network.ts'
+import { enforceKnowing } from '../kernel/enforce.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { clusterAddress, podNetwork } from '../sandbox/cluster-addresses.ts'
 import { createCluster } from '../sandbox/cluster.ts'
@@ -32,6 +33,16 @@ const cluster: ClusterFacts = {
   podCIDRs: both(podNetwork.cluster),
 }
 
+/** What failsafes follow from, as other nodes would have it. */
+const seenOnNode: fc.Arbitrary<Partial<NodeFacts>> = fc.record(
+  {
+    ports: fc.constantFrom({}, { kubelet: 22, apiServer: 9090 }),
+    tunnels: fc.constantFrom([], [{ kind: 'vxlan', protocols: [17], ports: [8472], locals: [] }]),
+    resolvers: fc.constantFrom(both(clusterAddress.private), both(clusterAddress.internet)),
+  },
+  { requiredKeys: [] },
+)
+
 const backends = await usableBackends()
 const variants = backends.flatMap((backend) =>
   (['routed', 'process'] as const).map((metadata) => ({ backend, metadata })),
@@ -52,19 +63,25 @@ describe.each(variants)('explain and iptables-$backend, metadata $metadata', ({ 
     const perRuleset = Math.floor((ways.length * families.length) / share)
     let sent = 0
     await fc.assert(
-      fc.asyncProperty(rulesetLists(), fc.nat(share - 1), async (documents, offset) => {
-        const texts = documents.map((document) => JSON.stringify(document))
-        fc.pre(isSound(texts))
-        const policy = await enforceWith(sandbox.node, backend, cluster, ...texts)
-        // An entry of an earlier packet would make this one a part of its connection.
-        await sandbox.node.exec('conntrack', ['--flush'])
-        const chosen = ways.filter((_, index) => index % share === offset)
-        const seen = await Promise.all(
-          chosen.flatMap((way) => families.map(async (family) => probe(way, family, policy))),
-        )
-        sent += seen.length
-        expect(seen.filter(({ expected, outcome }) => expected !== outcome)).toEqual([])
-      }),
+      fc.asyncProperty(
+        rulesetLists(),
+        seenOnNode,
+        fc.nat(share - 1),
+        async (documents, seenThere, offset) => {
+          const texts = documents.map((document) => JSON.stringify(document))
+          fc.pre(isSound(texts))
+          const facts = { ...(await readNodeFacts(sandbox.node.exec)), ...seenThere }
+          const policy = await enforceKnowing(sandbox.node, backend, { facts, cluster }, ...texts)
+          // An entry of an earlier packet would make this one a part of its connection.
+          await sandbox.node.exec('conntrack', ['--flush'])
+          const chosen = ways.filter((_, index) => index % share === offset)
+          const seen = await Promise.all(
+            chosen.flatMap((way) => families.map(async (family) => probe(way, family, policy))),
+          )
+          sent += seen.length
+          expect(seen.filter(({ expected, outcome }) => expected !== outcome)).toEqual([])
+        },
+      ),
       {
         numRuns: Math.ceil(packets / variants.length / perRuleset),
         seed,

@@ -5,19 +5,21 @@ import { clusterAddress, podNetwork, serviceAddress } from '../sandbox/cluster-a
 /** Rulesets that have something to do with what is in the sandbox: few names, so that they meet often. */
 export function rulesetLists(): fc.Arbitrary<readonly object[]> {
   return fc
-    .tuple(defaults, fc.array(ruleset, { minLength: 1, maxLength: 3 }))
-    .map(([shared, rulesets]) => rulesets.map((spec, index) => toDocument(spec, shared, index)))
+    .tuple(defaults, failsafe, fc.array(ruleset, { minLength: 1, maxLength: 3 }))
+    .map(([shared, lifelines, rulesets]) =>
+      rulesets.map((spec, index) => toDocument(spec, { defaults: shared, failsafe: lifelines }, index)),
+    )
 }
 
 type Spec = { readonly setsDefaults: boolean } & Record<string, unknown>
 
-/** Rulesets of one node may not disagree on a default. */
+/** Rulesets of one node may not disagree on a default, or on a failsafe. */
 function toDocument({ setsDefaults, ...spec }: Spec, shared: object, index: number): object {
   return {
     apiVersion: 'node-firewall.io/v1',
     kind: 'Ruleset',
     metadata: { name: `generated-${index}` },
-    spec: { ...spec, ...(setsDefaults ? { defaults: shared } : {}) },
+    spec: { ...spec, ...(setsDefaults ? shared : {}) },
   }
 }
 
@@ -54,6 +56,23 @@ const strangers = Array.from({ length: 14 }, (_, index) => [
 const addresses = fc
   .tuple(fc.array(fc.oneof(address, name), { minLength: 1, maxLength: 4 }), fc.boolean())
   .map(([some, isLong]) => (isLong ? [...some, ...strangers.flat()] : some))
+
+const shared = fc.array(
+  fc.oneof(address, fc.constantFrom('private', 'any', 'nodes', 'apiServers', 'podCIDRs')),
+  { minLength: 1, maxLength: 4 },
+)
+const incoming = fc.oneof(fc.constant('off'), fc.record({ from: shared }))
+const outgoing = fc.oneof(fc.constant('off'), fc.record({ to: shared }))
+const failsafe = fc.record(
+  {
+    kubelet: incoming,
+    apiServer: incoming,
+    tunnels: fc.oneof(incoming, outgoing),
+    dns: outgoing,
+    apiServers: outgoing,
+  },
+  { requiredKeys: [] },
+)
 
 const ports = fc.array(
   fc.constantFrom(

@@ -12,14 +12,56 @@ export type BadRuleset = {
   readonly cuts: readonly Vital[]
 }
 
-const { balancer, endpoint } = controlPlaneAddress
+const { balancer, endpoint, service } = controlPlaneAddress
 const networkOfBalancer = ['192.0.2.0/24', '2001:db8:c::/48']
 /** Nobody in the cluster tells of the balancer, so no failsafe knows it. */
 const byBalancer = { apiServer: 'balancer', kubelet: 'balancer' } as const
 const egress = { direction: 'egress' } as const
+const allClosed = {
+  interfaces: { external: ['any'] },
+  defaults: { ingress: 'drop', egress: 'drop', podIngress: 'drop', podEgress: 'drop' },
+} as const
 
-/** Each cuts off something that a failsafe does not know of. */
+/** Each cuts off something that a failsafe does not know of, or that somebody has switched off. */
 export const badRulesets: readonly BadRuleset[] = [
+  {
+    name: 'nothing may go out, and the failsafe of the API servers is off',
+    spec: { failsafe: { apiServers: 'off' }, defaults: { egress: 'drop' } },
+    cuts: ['api server', 'lease'],
+  },
+  {
+    name: 'the failsafe of the API servers is narrowed to their Service, which the kubelet does not use',
+    spec: { failsafe: { apiServers: { to: Object.values(service) } }, defaults: { egress: 'reject' } },
+    ways: { apiServer: 'service' },
+    cuts: ['lease'],
+  },
+  {
+    name: 'nothing may come in, and the failsafe of the kubelet is off',
+    spec: { failsafe: { kubelet: 'off' }, defaults: { ingress: 'drop' } },
+    cuts: ['kubelet log'],
+  },
+  {
+    name: 'the failsafe of DNS is off, and port 53 is closed',
+    spec: {
+      failsafe: { dns: 'off' },
+      rules: [{ name: 'dns', ...egress, action: 'reject', protocol: ['tcp', 'udp'], ports: [53] }],
+    },
+    cuts: ['cluster dns'],
+  },
+  {
+    name: 'the failsafe of DNS is narrowed to a server outside',
+    spec: {
+      failsafe: { dns: { to: ['9.9.9.9', '2620:fe::fe'] } },
+      defaults: { egress: 'drop' },
+    },
+    ways: { family: 'ipv6' },
+    cuts: ['cluster dns'],
+  },
+  {
+    name: 'all failsafes are off, and all is closed',
+    spec: { failsafe: { apiServers: 'off', kubelet: 'off', dns: 'off' }, ...allClosed },
+    cuts: ['api server', 'lease', 'kubelet log', 'cluster dns'],
+  },
   {
     name: 'nothing may go out, and all go to the API server by its load balancer',
     spec: { defaults: { egress: 'drop' } },
@@ -109,11 +151,8 @@ export const badRulesets: readonly BadRuleset[] = [
     cuts: ['kubelet log'],
   },
   {
-    name: 'all is closed',
-    spec: {
-      interfaces: { external: ['any'] },
-      defaults: { ingress: 'drop', egress: 'drop', podIngress: 'drop', podEgress: 'drop' },
-    },
+    name: 'all is closed, and all go by the load balancer',
+    spec: allClosed,
     ways: { ...byBalancer, calls: 'balancer' },
     cuts: ['api server', 'lease', 'kubelet log'],
   },
@@ -123,10 +162,7 @@ export const badRulesets: readonly BadRuleset[] = [
 export const harmlessRulesets: readonly BadRuleset[] = [
   {
     name: 'all is closed',
-    spec: {
-      interfaces: { external: ['any'] },
-      defaults: { ingress: 'drop', egress: 'drop', podIngress: 'drop', podEgress: 'drop' },
-    },
+    spec: allClosed,
     cuts: [],
   },
   {

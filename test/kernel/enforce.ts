@@ -8,7 +8,7 @@ import { parseProtocols } from '../../agent/netfilter/protocol-names.ts'
 import { createTables } from '../../agent/netfilter/tables.ts'
 import type { Tables } from '../../agent/netfilter/tables.ts'
 import { noClusterFacts } from '../../agent/policy/policy.ts'
-import type { ClusterFacts, Policy } from '../../agent/policy/policy.ts'
+import type { ClusterFacts, NodeFacts, Policy } from '../../agent/policy/policy.ts'
 import { resolvePolicy } from '../../agent/policy/resolve.ts'
 import { families } from '../../agent/ruleset/address.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
@@ -34,12 +34,23 @@ export async function enforceWith(
   cluster: ClusterFacts,
   ...texts: readonly string[]
 ): Promise<Policy> {
+  return enforceKnowing(host, backend, { facts: await readNodeFacts(host.exec), cluster }, ...texts)
+}
+
+export type Knowledge = { readonly facts: NodeFacts; readonly cluster: ClusterFacts }
+
+/** The same on a node of which this is known. */
+export async function enforceKnowing(
+  host: Host,
+  backend: Backend,
+  { facts, cluster }: Knowledge,
+  ...texts: readonly string[]
+): Promise<Policy> {
   const files = texts.map((text, index) => ({ path: `${index}.yaml`, bytes: Buffer.from(text) }))
   const { rulesets, problems } = parseRulesets(files)
   const selected = selectRulesets(rulesets, {})
   const errors = [...problems, ...selected.problems].filter(({ severity }) => severity === 'error')
   if (errors.length > 0) throw new Error(errors.map(formatProblem).join('\n'))
-  const facts = await readNodeFacts(host.exec)
   const policy = resolvePolicy(selected.rulesets, { facts, cluster, now: Date.now() })
   const [tables, ipsets] = [await openTables(host), createIpsets(host.exec)]
   for (const family of families) {

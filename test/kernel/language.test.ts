@@ -104,10 +104,14 @@ describe.each(backends)('the agent on iptables-%s', (backend) => {
     await expect.poll(async () => sandbox.node.received(7)).toBeGreaterThan(before + 100)
     for (const victim of victims) expect((await victim.stop()).lost).toBeGreaterThan(0)
     for (const neighbour of neighbours) expect((await neighbour.stop()).lost).toBe(0)
-    const { connections } = JSON.parse((await running.status())['node-firewall.io/status'] ?? '') as {
-      connections: object
+    const connections = async () => {
+      const details = JSON.parse((await running.status())['node-firewall.io/status'] ?? '') as {
+        connections?: object
+      }
+      return details.connections
     }
-    expect(connections).toMatchObject({ cut: 2, failed: 0, notes: [] })
+    // The pass after the cut writes it.
+    await expect.poll(connections, { timeout: 5_000 }).toMatchObject({ cut: 2, failed: 0, notes: [] })
   })
 
   test('a rule that expires is gone then', async () => {

@@ -99,7 +99,7 @@ export const goesOn: readonly Row[] = [
   ['metrics of the node, from its pod', 'pod', 'node', 'tcp', 10_255, 'accepted'],
   ['probe of a pod by the kubelet', 'node', 'pod', 'tcp', 8080, 'accepted'],
   ['probe of a host-network pod by the kubelet', 'node', 'node', 'tcp', 9090, 'accepted'],
-  ['the kubelet, from the private network', 'private', 'node', 'tcp', 10_250, 'accepted'],
+  ['the kubelet, from another node', 'node2', 'nodePrivate', 'tcp', 10_250, 'accepted'],
   ['the kubelet of another node', 'node', 'node2Private', 'tcp', 10_250, 'accepted'],
   ['in by an interface that is not external', 'lan', 'nodeEth1', 'tcp', 22, 'accepted'],
   ['a NodePort by an interface that is not external', 'lan', 'nodeEth1', 'tcp', 30_080, 'accepted'],

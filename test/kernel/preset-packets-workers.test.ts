@@ -62,7 +62,7 @@ describePresets(
         ['Typha from the private network', 'private', 'node', 'tcp', 5473, onlyIpv4],
         ['DNS from the private network', 'private', 'node', 'udp', 53, onlyIpv4],
         ['DNS from the private network, TCP', 'private', 'node', 'tcp', 53, onlyIpv4],
-        ['the kubelet from another node', 'node2', 'nodePrivate', 'tcp', 10_250, onlyIpv4],
+        ['the kubelet from the private network', 'private', 'node', 'tcp', 10_250, onlyIpv4],
         ["the kubelet from another node's pod", 'pod2', 'nodePrivate', 'tcp', 10_250, 'accepted'],
       ],
     },
@@ -103,7 +103,7 @@ function openOnWorkers(betweenNodesOutcome: Row[5]): readonly Row[] {
     ['Hubble from the private network', 'private', 'node', 'tcp', 4244, 'accepted'],
     ['Typha from the private network', 'private', 'node', 'tcp', 5473, 'accepted'],
     ['etcd from the private network', 'private', 'node', 'tcp', 2379, 'refused'],
-    ['the kubelet from another node', 'node2', 'nodePrivate', 'tcp', 10_250, betweenNodesOutcome],
+    ['the kubelet from the private network', 'private', 'node', 'tcp', 10_250, 'accepted'],
     ['VXLAN from another node', 'node2', 'nodePrivate', 'udp', 4789, betweenNodesOutcome],
   ]
 }

@@ -5,7 +5,7 @@ import { parseCidr } from '../../agent/ruleset/address.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { controlPlaneAddress } from '../sandbox/control-plane/addresses.ts'
-import { findCut, takeWays } from '../sandbox/control-plane/vitals.ts'
+import { findCut, takeWays, vitals } from '../sandbox/control-plane/vitals.ts'
 import { createControlPlane } from '../sandbox/control-plane.ts'
 import type { ControlPlane } from '../sandbox/control-plane.ts'
 import { enforceWith, rulesetOf } from './enforce.ts'
@@ -30,7 +30,7 @@ describe('random rulesets', () => {
       return expectCuts(resolvePolicy(rulesets, { facts, cluster, now: 0 }), ways)
     })
     const share = (fits: (cut: readonly string[]) => boolean) => cuts.filter(fits).length / cuts.length
-    for (const vital of ['api server', 'lease', 'kubelet log']) {
+    for (const vital of vitals) {
       expect(share((cut) => cut.includes(vital))).toBeGreaterThan(0.15)
     }
     expect(share((cut) => cut.length === 0)).toBeGreaterThan(0.15)

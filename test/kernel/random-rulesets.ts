@@ -55,6 +55,8 @@ const rule = fc
   .tuple(where, what, action)
   .map(([there, that, verdict]) => ({ ...there, ...that, action: verdict }))
 
+const off = fc.constant('off')
+
 const spec = fc
   .record(
     {
@@ -64,6 +66,7 @@ const spec = fc
         { ingress: deny, egress: deny, podIngress: deny, podEgress: deny },
         { requiredKeys: [] },
       ),
+      failsafe: fc.record({ apiServers: off, kubelet: off, dns: off }, { requiredKeys: [] }),
       rules: fc.array(rule, { maxLength: 5 }),
     },
     { requiredKeys: ['rules'] },

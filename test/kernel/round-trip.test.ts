@@ -21,6 +21,15 @@ const facts = {
   external: ['eth0', 'eth1'],
   interfaces: ['eth0', 'eth1', 'lo'],
   addresses: ['198.51.100.2', '2001:db8:1::2'].map(parseCidr),
+  ports: { kubelet: 10_250, apiServer: 6443, etcd: 2379, etcdPeer: 2380 },
+  tunnels: [
+    { kind: 'bgp', protocols: [6], ports: [179], locals: [] },
+    { kind: 'gretap', protocols: [47], locals: [] },
+    { kind: 'ip6tnl', protocols: [4, 41], device: 'ip6tnl1', locals: [] },
+    { kind: 'vxlan', protocols: [17], ports: [8472], device: 'od"d\\1', locals: [] },
+    { kind: 'wireguard', protocols: [17], ports: [51_820, 51_821], device: 'wg0', locals: [] },
+  ],
+  resolvers: ['192.0.2.53', 'fe80::1'].map(parseCidr),
 }
 const cluster = {
   nodes: ['198.51.100.2', '198.51.100.3', '2001:db8:1::2'].map(parseCidr),

@@ -10,6 +10,16 @@ const folders = ['manifests/base', 'manifests/overlays/lke', 'manifests/overlays
 const roles = [
   ['node-firewall-nodes', 'node-firewall', slices(['get', 'list', 'watch'])],
   ['node-firewall-api-servers', 'default', slices(['list', 'watch'])],
+  [
+    'node-firewall-rules',
+    'node-firewall',
+    {
+      apiGroups: [''],
+      resources: ['configmaps'],
+      resourceNames: ['node-firewall-rules'],
+      verbs: ['get', 'list', 'watch'],
+    },
+  ],
   ['node-firewall-log', 'node-firewall', { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }],
   [
     'node-firewall-lease',
@@ -100,6 +110,7 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
       { name: 'NODE_FIREWALL_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
       { name: 'NODE_FIREWALL_POD', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'NODE_FIREWALL_RULES', value: '/etc/node-firewall/rules' },
+      { name: 'NODE_FIREWALL_CONFIGMAPS', value: 'node-firewall-rules' },
     ])
   })
 

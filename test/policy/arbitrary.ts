@@ -61,13 +61,14 @@ export function rulesetWith(rules: readonly Rule[], more: Partial<Ruleset> = {})
     established: 'cut',
     external: 'auto',
     defaults: {},
+    failsafe: {},
     sets: new Map([
       ['short', ['10.1.0.0/16', 'fd00:1::/32'].map(parseCidr)],
       ['long', long.map(parseCidr)],
       ['none', []],
     ]),
     probes: [],
-    positions: { name: position, defaults: {}, rules: rulePositions },
+    positions: { name: position, defaults: {}, failsafe: {}, rules: rulePositions },
     ...more,
     rules: rules.map((one, index) => ({ ...one, name: `${one.name} ${index}` })),
   }

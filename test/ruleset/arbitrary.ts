@@ -22,6 +22,7 @@ export function rulesetDocuments(): fc.Arbitrary<unknown> {
       established: fc.constantFrom(undefined, 'cut', 'keep'),
       probes: fc.option(probeDocuments(), { nil: undefined }),
       rollout: fc.option(rollout, { nil: undefined }),
+      failsafe: fc.option(failsafe, { nil: undefined }),
     })
     .chain(({ sets, external, ...spec }) =>
       fc
@@ -169,6 +170,23 @@ function rule(sets: readonly string[]) {
 }
 
 const builtIn = fc.constantFrom(...Object.keys(builtInSets), ...clusterSets, selfSet)
+
+const members = fc.array(fc.oneof(cidr, builtIn), { minLength: 1, maxLength: 14 })
+const incoming = fc.oneof(fc.constant('off'), fc.record({ from: members }))
+const outgoing = fc.oneof(fc.constant('off'), fc.record({ to: members }))
+const both = fc.oneof(incoming, outgoing, fc.record({ from: members, to: members }))
+const failsafe = fc.record(
+  {
+    dhcp: both,
+    kubelet: incoming,
+    apiServer: incoming,
+    etcd: incoming,
+    tunnels: both,
+    dns: outgoing,
+    apiServers: outgoing,
+  },
+  { requiredKeys: [] },
+)
 
 function oneOrMore<T>(item: fc.Arbitrary<T>): fc.Arbitrary<T | T[]> {
   return fc.oneof(item, fc.array(item, { minLength: 1, maxLength: 4 }))

@@ -37,6 +37,7 @@ describe('a sound ruleset', () => {
         nodeSelector: { matchLabels: { pool: 'web' } },
         external: ['eth0', 'bond+'],
         defaults: { ingress: 'reject' },
+        failsafe: {},
         sets: new Map([
           [
             'bastion',
@@ -65,6 +66,7 @@ describe('a sound ruleset', () => {
         positions: {
           name: { line: 3, column: 19 },
           defaults: { ingress: { line: 8, column: 24 } },
+          failsafe: {},
           rules: [{ line: 12, column: 7 }],
         },
       },
@@ -284,6 +286,46 @@ describe('errors name file, line, column, rule and field, what was found and wha
       'labels in metadata',
       head.replace('worker }', 'worker, labels: {} }'),
       'metadata.labels: found the unknown key "labels", expected one of name',
+    ],
+    [
+      'a failsafe that is false: YAML 1.1 takes "off" for it',
+      spec('failsafe: { kubelet: false }'),
+      '1.yaml:5:24: spec.failsafe.kubelet: found false, expected "off", or a map with from',
+    ],
+    [
+      'a failsafe that nobody knows',
+      spec('failsafe: { ssh: off }'),
+      'found the unknown key "ssh", expected one of dhcp, kubelet, apiServer, etcd, tunnels, dns, apiServers',
+    ],
+    [
+      'a failsafe that is misspelt',
+      spec('failsafe: { kublet: off }'),
+      'found the unknown key "kublet", expected "kubelet"',
+    ],
+    [
+      'a failsafe that no ruleset can touch',
+      spec('failsafe: { established: off }'),
+      '1.yaml:5:15: spec.failsafe.established: found "established", without which no rule would work as it is written, expected one of',
+    ],
+    [
+      'a failsafe narrowed the wrong way',
+      spec('failsafe: { kubelet: { to: [any] } }'),
+      '1.yaml:5:26: spec.failsafe.kubelet.to: found the unknown key "to", expected one of from',
+    ],
+    [
+      'a failsafe narrowed to nothing',
+      spec('failsafe: { kubelet: {} }'),
+      'spec.failsafe.kubelet: found an empty map, expected from or to, or "off"',
+    ],
+    [
+      'a failsafe for a set that nobody defines',
+      spec('failsafe: { kubelet: { from: [nodez] }, dns: off }'),
+      '1.yaml:5:33: spec.failsafe.kubelet.from[0]: found the set "nodez", which nobody defines, expected "nodes"',
+    ],
+    [
+      'a failsafe for a network with host bits',
+      spec('failsafe: { kubelet: { from: [10.0.0.1/8] } }'),
+      'spec.failsafe.kubelet.from[0]: found "10.0.0.1/8": host bits are set',
     ],
     [
       'lists that multiply beyond measure',

@@ -76,3 +76,31 @@ describe('defaults', () => {
     expect(selectRulesets(rulesetsOf(['a', drop], ['b', other]), { pool: 'web' }).problems).toEqual([])
   })
 })
+
+describe('failsafes', () => {
+  const narrowed = (from: readonly string[], admins: readonly string[]) => ({
+    failsafe: { kubelet: { from } },
+    sets: { admins },
+  })
+  const off = { failsafe: { kubelet: 'off' } }
+  const one = narrowed(['admins', 'nodes'], ['192.0.2.1'])
+
+  test.each<[string, object, object, boolean]>([
+    ['off and narrowed', off, one, true],
+    [
+      'sets of one name that hold different addresses',
+      one,
+      narrowed(['admins', 'nodes'], ['192.0.2.2']),
+      true,
+    ],
+    ['the same in other words', one, narrowed(['nodes', '192.0.2.1'], ['192.0.2.9']), false],
+    ['off twice', off, off, false],
+    ['one of them in audit mode', off, { ...one, mode: 'audit' }, false],
+    ['different ones', off, { failsafe: { etcd: 'off' } }, false],
+  ])('of two rulesets of one node: %s', (_, first, second, isError) => {
+    const { problems } = selectRulesets(rulesetsOf(['a', first], ['b', second]), {})
+    const message =
+      /^b\.yaml:1:\d+: spec\.failsafe\.kubelet: found another value than ruleset "a" \(a\.yaml\) sets for the same node/
+    expect(problems.map(formatProblem)).toEqual(isError ? [expect.stringMatching(message)] : [])
+  })
+})

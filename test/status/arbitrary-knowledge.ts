@@ -43,7 +43,7 @@ const outcome: fc.Arbitrary<FamilyOutcome> = fc.record(
 
 const progress: fc.Arbitrary<Progress> = fc.oneof(
   fc.record({ kind: fc.constantFrom('wait' as const, 'stopped' as const), hash, message: text }),
-  fc.record({ kind: fc.constant('confirming' as const), hash, probes: texts }),
+  fc.record({ kind: fc.constant('confirming' as const), isInForce: fc.boolean(), hash, probes: texts }),
   fc.record({
     kind: fc.constant('rolled back' as const),
     hash,

@@ -1,4 +1,4 @@
-import { EVENTS, LEASES, NODES, PODS, SERVICES } from './resources.ts'
+import { CONFIG_MAPS, EVENTS, LEASES, NODES, PODS, SERVICES } from './resources.ts'
 import type { Store, Stored } from './store.ts'
 
 /** What kubelets, controllers and people put into a cluster around the agent. */
@@ -9,9 +9,18 @@ export type ClusterObjects = {
   setKubelet(node: string, address: string, port: number): void
   createPod(namespace: string, name: string, node: string): void
   createService(namespace: string, name: string, clusterIPs: readonly string[]): void
+  /** Makes a ConfigMap in the agent's namespace, or replaces what is in the one of that name. */
+  putConfigMap(name: string, content: ConfigMapContent, changedAt?: Date): void
+  deleteConfigMap(name: string): void
   events(): Stored[]
   /** As after its hour. */
   removeEvents(): void
+}
+
+export type ConfigMapContent = {
+  readonly data?: Readonly<Record<string, string>>
+  /** In base64. */
+  readonly binaryData?: Readonly<Record<string, string>>
 }
 
 export function createClusterObjects(store: Store): ClusterObjects {
@@ -40,6 +49,22 @@ export function createClusterObjects(store: Store): ClusterObjects {
       const spec = { clusterIP: clusterIPs[0], clusterIPs, ports: DNS_PORTS }
       store.create(SERVICES, { metadata: { name, namespace }, spec, status: { loadBalancer: {} } })
     },
+    putConfigMap(name, content, changedAt = new Date()) {
+      const found = store.get(CONFIG_MAPS, NODE_FIREWALL, name)
+      const time = changedAt.toISOString().replace(/\.\d+Z$/, 'Z')
+      const managedFields = [{ manager: 'kubectl', operation: 'Update', apiVersion: 'v1', time }]
+      if (found === undefined) {
+        store.create(CONFIG_MAPS, { metadata: { name, namespace: NODE_FIREWALL, managedFields }, ...content })
+      } else {
+        const { kind, apiVersion, metadata } = found
+        store.replace(CONFIG_MAPS, { kind, apiVersion, metadata: { ...metadata, managedFields }, ...content })
+      }
+    },
+    deleteConfigMap(name) {
+      const found = store.get(CONFIG_MAPS, NODE_FIREWALL, name)
+      if (found === undefined) throw new Error(`the test has no such ConfigMap: ${name}`)
+      store.remove(CONFIG_MAPS, found)
+    },
     events: () => store.list(EVENTS, 'default'),
     removeEvents() {
       for (const event of store.list(EVENTS, 'default')) store.remove(EVENTS, event)
@@ -47,6 +72,7 @@ export function createClusterObjects(store: Store): ClusterObjects {
   }
 }
 
+const NODE_FIREWALL = 'node-firewall'
 const KUBE_NODE_LEASE = 'kube-node-lease'
 
 const DNS_PORTS = [

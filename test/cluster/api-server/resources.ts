@@ -105,6 +105,8 @@ export const ENDPOINT_SLICES: Resource = {
   zero: { addressType: '', endpoints: null, ports: null },
 }
 
+export const CONFIG_MAPS: Resource = { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} }
+
 export const LEASES: Resource = {
   ...CORE,
   group: 'coordination.k8s.io',
@@ -137,7 +139,7 @@ export const EVENTS: Resource = {
 const RESOURCES: readonly Resource[] = [
   NODES,
   ...UNINSTALL_RESOURCES,
-  { ...CORE, plural: 'configmaps', kind: 'ConfigMap', zero: {} },
+  CONFIG_MAPS,
   ENDPOINT_SLICES,
   LEASES,
   PODS,

@@ -13,12 +13,14 @@ export type Metadata = {
   generation?: number | undefined
   labels?: Record<string, string> | undefined
   annotations?: Record<string, string> | undefined
+  /** Kept as it is given: the server does not write it. */
+  managedFields?: readonly Record<string, unknown>[] | undefined
 }
 
 export type Stored = { kind: string; apiVersion: string; metadata: Metadata; [field: string]: unknown }
 
 export type Draft = {
-  metadata: Pick<Metadata, 'name' | 'namespace' | 'labels' | 'annotations'>
+  metadata: Pick<Metadata, 'name' | 'namespace' | 'labels' | 'annotations' | 'managedFields'>
   [field: string]: unknown
 }
 
@@ -81,7 +83,7 @@ export function createStore(now: () => Date = () => new Date()): Store {
         .toSorted(([a], [b]) => (a < b ? -1 : 1))
         .map(([, object]) => object),
     create(resource, draft) {
-      const { name, namespace, labels, annotations } = draft.metadata
+      const { name, namespace, labels, annotations, managedFields } = draft.metadata
       const creationTimestamp = now()
         .toISOString()
         .replace(/\.\d+Z$/, 'Z')
@@ -89,6 +91,7 @@ export function createStore(now: () => Date = () => new Date()): Store {
       if (namespace !== undefined) metadata.namespace = namespace
       if (labels !== undefined) metadata.labels = labels
       if (annotations !== undefined) metadata.annotations = annotations
+      if (managedFields !== undefined) metadata.managedFields = managedFields
       if (resource.hasGeneration === true) metadata.generation = 1
       const object = { ...draft, kind: resource.kind, apiVersion: apiVersion(resource), metadata }
       return commit('ADDED', resource, object, undefined)

@@ -40,6 +40,9 @@ const methods = {
   lease: () => lease.counts,
   /** From now on it finds the API server by another kubeconfig. */
   turnTo: async (file: string) => lease.turnTo(await readAccess(file)),
+  /** No more renewals, as of a kubelet that hangs, until it goes on. */
+  pauseLease: () => lease.pause(true),
+  resumeLease: () => lease.pause(false),
   /** How often the API server has asked for a log. */
   logsRead: () => logsRead,
 }

@@ -26,6 +26,7 @@ export type LeaseOptions = {
 export function renewLease({ access, node, everyMs }: LeaseOptions) {
   const counts: LeaseCounts = { renewed: 0, failed: 0 }
   let { server, ca, token } = access
+  let paused = false
   let agent = new Agent({ keepAlive: true, maxSockets: 1, ca })
   // It is renewed four times while it is good.
   const leaseDurationSeconds = Math.max(1, Math.round((4 * everyMs) / 1000))
@@ -53,6 +54,10 @@ export function renewLease({ access, node, everyMs }: LeaseOptions) {
   }
 
   const attempt = async () => {
+    if (!paused) await renewOnce()
+    setTimeout(() => void attempt(), everyMs)
+  }
+  const renewOnce = async () => {
     const failure = await renew().then(
       (status) => (status < 300 ? undefined : `status ${status}`),
       (error: unknown) => String(error),
@@ -63,11 +68,13 @@ export function renewLease({ access, node, everyMs }: LeaseOptions) {
       counts.failure = failure
       agent.destroy()
     }
-    setTimeout(() => void attempt(), everyMs)
   }
   void attempt()
   return {
     counts,
+    pause(wanted: boolean) {
+      paused = wanted
+    },
     /** From now on the API server is found there. */
     turnTo(other: LeaseAccess) {
       agent.destroy()

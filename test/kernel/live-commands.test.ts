@@ -1,0 +1,91 @@
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { unreadClusterFacts } from '../../agent/policy/policy.ts'
+import { parseCidr } from '../../agent/ruleset/address.ts'
+import { createMount } from '../sandbox/agent.ts'
+import { usableBackends } from '../sandbox/backends.ts'
+import { startHost } from '../sandbox/host.ts'
+import type { Host } from '../sandbox/host.ts'
+import { rulesetOf } from './enforce.ts'
+import { createKeeper } from './keep.ts'
+
+const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
+const closed = rulesetOf({ interfaces: { external: ['eth0'] }, defaults: { ingress: 'reject' } })
+const cluster = {
+  nodes: ['192.0.2.1', '2001:db8::1'].map(parseCidr),
+  apiServers: ['198.51.100.10'].map(parseCidr),
+  podCIDRs: ['10.244.1.0/24'].map(parseCidr),
+}
+const files = { 'worker.yaml': closed }
+
+describe.each(await usableBackends())('commands on a node of a cluster, iptables-%s', (backend) => {
+  let host: Host
+  let mount: Awaited<ReturnType<typeof createMount>>
+  beforeAll(async () => {
+    host = await startHost()
+    mount = await createMount(files)
+    await host.exec('ip', 'link add pods type vxlan id 7 dstport 8472'.split(' '))
+    await host.exec('ip', 'link set pods up'.split(' '))
+  })
+  afterAll(async () => {
+    await mount.remove()
+    await host.close()
+  })
+
+  async function run(...args: readonly string[]) {
+    const { exitCode, stdout } = await execa(process.execPath, [main, ...args], { reject: false })
+    return { exitCode, stdout }
+  }
+  const live = () => ['--target-pid', String(host.pid)]
+  const verify = async () =>
+    run('verify', ...live(), '--standalone', '--rules', mount.folder, '--backend', backend)
+  const inSync = { exitCode: 0, stdout: 'ipv4: in sync\nipv6: in sync' }
+
+  test('what was not read of the cluster is not known to them either', async () => {
+    const keep = await createKeeper(host, backend)
+    await keep({ files, cluster: unreadClusterFacts })
+    expect(await verify()).toEqual(inSync)
+    const { stdout } = await run('render', mount.folder, ...live(), '--family', 'ipv4')
+    expect(stdout).toContain(
+      '-s 10.0.0.0/8 -p udp -m udp --dport 8472 -m comment --comment "failsafe tunnels: vxlan 8472 of pods; nodes not known" -j RETURN',
+    )
+  })
+
+  test('what the kernel holds of the cluster is known to them', async () => {
+    const keep = await createKeeper(host, backend)
+    await keep({ files, cluster })
+    expect(await verify()).toEqual(inSync)
+    const { stdout } = await run('render', mount.folder, ...live(), '--family', 'ipv4')
+    const tunnels = stdout.split('\n').filter((line) => line.includes('8472'))
+    expect(tunnels).toEqual([
+      '-A node-firewall -p udp -m udp --dport 8472 -m set --match-set node-firewall4-nodes src -m comment --comment "failsafe tunnels: vxlan 8472 of pods" -j RETURN',
+    ])
+    const asked = ['--from', '192.0.2.1', '--to', '192.0.2.9', '--proto', 'udp', '--port', '8472']
+    const explained = await run('explain', mount.folder, ...live(), ...asked)
+    expect(explained.stdout).toContain('because: ingress: failsafe tunnels (vxlan 8472 of pods) says accept')
+  })
+
+  test('who is in a set can be said instead', async () => {
+    const asked = ['--external', 'eth0', '--from', '192.0.2.7', '--to', '192.0.2.9', '--port', '10250']
+    const sets = ['--set', 'nodes=192.0.2.7', '--set', 'apiServers=192.0.2.8']
+    const explained = await run('explain', mount.folder, ...asked, ...sets)
+    expect(explained.stdout).toContain('failsafe kubelet (none seen, so 10250) says accept')
+    const rendered = await run('render', mount.folder, '--external', 'eth0', '--family', 'ipv4', ...sets)
+    expect(rendered.stdout).toContain('add node-firewall4-nodes-new 192.0.2.7')
+  })
+
+  test('lint tells where a failsafe is switched off', async () => {
+    const text = 'apiVersion: node-firewall.io/v1\nkind: Ruleset\nmetadata: { name: a }\nspec:\n'
+    const other = await createMount({
+      'a.yaml': `${text}  defaults: { ingress: drop }\n  failsafe: { kubelet: off }\n`,
+    })
+    const { exitCode, stdout } = await run('lint', join(other.folder, 'a.yaml'))
+    await other.remove()
+    expect(stdout).toBe(
+      `${other.folder}/a.yaml:6:24: warning: failsafe kubelet is switched off: API servers can lose this kubelet, ` +
+        'and with it logs, exec and metrics, unless a rule accepts it',
+    )
+    expect(exitCode).toBe(0)
+  })
+})
