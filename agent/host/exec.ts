@@ -15,7 +15,7 @@ export class CommandError extends OutsideError {
   override readonly wasKilled: boolean
 
   constructor(message: string, { cause, wasKilled = false }: { cause?: unknown; wasKilled?: boolean } = {}) {
-    super(message, { cause })
+    super(message, cause === undefined ? {} : { cause })
     this.wasKilled = wasKilled
   }
 }
@@ -65,10 +65,14 @@ export function createExec(targetPid: number, options: ExecOptions = {}): Exec {
 /** Resolves to nothing when the time was over: then the process and those it has started are killed. */
 async function endInTime<T>(child: Promise<T>, pid: number | undefined, ms: number): Promise<T | undefined> {
   const ended = new AbortController()
-  const overdue = pause(ms, 'overdue', ended)
+  let isOverdue = false
+  const overdue = pause(ms, undefined, ended).then(
+    () => (isOverdue = true),
+    () => {},
+  )
   try {
-    const first = await Promise.race([child, overdue])
-    if (first !== 'overdue') return first as T
+    await Promise.race([child, overdue])
+    if (!isOverdue) return await child
     if (pid !== undefined) killGroup(pid)
     await Promise.race([child, pause(dyingMs, undefined, ended)])
     return undefined

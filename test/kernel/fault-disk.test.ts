@@ -158,6 +158,7 @@ describe.runIf((await usableBackends()).includes('nft'))('a disk of the host', (
     await shims.put('conntrack', 'sleep 600; true')
     await edit(good(2))
     await opened(agent, 2)
+    expect(agent.log.map(({ msg }) => msg)).not.toContain('the change is rolled back')
     await shims.remove()
   })
 })
