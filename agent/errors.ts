@@ -4,6 +4,8 @@
  */
 export class OutsideError extends Error {
   override readonly name: string = 'OutsideError'
+  /** A command was ended from outside, as when memory is short: that is no answer, and it is not known what it did. */
+  readonly wasKilled: boolean = false
 }
 
 /** Whether an error comes from outside of this program, as the errors of system calls do too. */

@@ -60,7 +60,7 @@ export type Effects = {
   readonly tables: Tables
   readonly ipsets: Ipsets
   /** Chooses between what the rulesets say now and what was confirmed last. */
-  readonly trials: Pick<Trials, 'choose' | 'settle' | 'progress' | 'problems' | 'stop'>
+  readonly trials: Pick<Trials, 'choose' | 'settle' | 'catchUp' | 'progress' | 'problems' | 'stop'>
   /** What overrides the rulesets of this node, and what is odd about it. */
   override(): { readonly override?: Override; readonly problems: readonly string[] }
   /** Called when rules that were not in force before have come into force, in these families. */
@@ -70,6 +70,8 @@ export type Effects = {
   /** Compare only: nothing is written to the kernel. */
   readonly dryRun: boolean
   now(): Date
+  /** ms of a clock that nobody can set. */
+  elapsedMs(): number
 }
 
 /** What one pass leaves for the next. */
@@ -120,13 +122,16 @@ export async function reconcile(
     backend,
     rewrite,
     looksCloser: rewrite || memory.backend === undefined,
-    now: now.getTime(),
+    now: effects.elapsedMs(),
   }
   const kept = await keepFamilies(memory, decision.wanted, how, effects)
   const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
 
-  announceNewRules(memory, { decision, families: kept }, effects)
+  // Whoever put them in force may have been killed before anything followed.
+  const isResumed = memory.decision === undefined && effects.trials.progress()?.kind === 'confirming'
+  announceNewRules(memory, { decision, families: kept, isResumed }, effects)
   const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
+  await effects.trials.catchUp()
   if (overridden.override === undefined) await effects.trials.settle(inForce(kept))
 
   const outcomes = Object.values(kept)
@@ -214,10 +219,10 @@ type How = {
   readonly now: number
 }
 
-/** A restart that finds its rules in force, or drift that was healed, is no change of rules. */
+/** A restart that finds its rules in force and confirmed, or drift that was healed, is no change of rules. */
 function announceNewRules(
   before: Memory,
-  after: Required<Pick<Memory, 'decision' | 'families'>>,
+  after: Required<Pick<Memory, 'decision' | 'families'>> & { readonly isResumed: boolean },
   effects: Effects,
 ): void {
   const { wanted } = after.decision
@@ -226,7 +231,7 @@ function announceNewRules(
   if (last?.kind === 'policy' && last.policy === wanted.policy) return
   const written = families.filter((family) => {
     const outcome = after.families[family]
-    return outcome?.wrote === true && outcome.seen?.asWanted === true
+    return (outcome?.wrote === true || after.isResumed) && outcome?.seen?.asWanted === true
   })
   if (written.length > 0) effects.onNewRules(wanted.policy, written)
 }

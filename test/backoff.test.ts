@@ -16,3 +16,8 @@ test('what the server asked for comes on top, so that not all nodes are back at 
     7400, 7800,
   ])
 })
+
+test('a server that asks for days gets minutes, and never none at all', () => {
+  const month = 31 * 24 * 3600
+  expect(backoffMs(0, 1, { retryAfterSeconds: month })).toBe(600_800)
+})

@@ -59,7 +59,8 @@ export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): C
 function isConfirmed({ decision, progress, families: kept }: Memory): boolean {
   if (decision === undefined || decision.wanted.kind === 'whatever is there' || progress !== undefined)
     return false
-  return Object.values(kept).every(({ seen }) => seen?.asWanted === true)
+  const outcomes = Object.values(kept)
+  return outcomes.length > 0 && outcomes.every(({ seen }) => seen?.asWanted === true)
 }
 
 function bootStateOf({ backend, families: kept }: Memory): BootState | undefined {

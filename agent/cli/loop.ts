@@ -31,11 +31,11 @@ export function createLoop(effects: LoopEffects): Loop {
       const result = await reconcile(memory, triggers, effects)
       memory = result.memory
       status = result.status
-      return { retry: Object.values(memory.families).some(({ error }) => error !== undefined) }
+      return { failed: false, retry: Object.values(memory.families).some(({ error }) => error !== undefined) }
     } catch (error) {
       if (!isExpected(error)) throw error
       status = deriveStatus({ ...memory, families: {}, failure: error })
-      return { retry: true }
+      return { failed: true, retry: true }
     }
   }
   return {
@@ -43,7 +43,9 @@ export function createLoop(effects: LoopEffects): Loop {
       startedAt = performance.now()
       const result = await run(triggers)
       startedAt = undefined
-      if (status !== undefined) effects.report(status, memory, triggers)
+      // A pass that came to nothing has done nothing: what the one before did was told then.
+      const done = result.failed ? { ...memory, families: {} } : memory
+      if (status !== undefined) effects.report(status, done, triggers)
       return result
     },
     backend: () => memory.backend,

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createDataplaneReader, readDataplane } from '../host/dataplane.ts'
-import { createExec } from '../host/exec.ts'
+import { createExec, defaultTimeoutMs } from '../host/exec.ts'
 import type { Exec } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
 import { readResolvers } from '../host/resolvers.ts'
@@ -34,10 +34,18 @@ export type NodeNetwork = Pick<
 /** A pass starts a dozen processes, and what they did is told within milliseconds. */
 const rememberedProcesses = 64
 
-/** Opens the network namespace of a process; `backend` overrides what detection would find. */
-export async function openNetwork(targetPid: number, backend: Backend | 'auto'): Promise<NodeNetwork> {
+/**
+ * Opens the network namespace of a process; `backend` overrides what detection would find. A command that takes longer
+ * than `timeoutMs` hangs, and is killed.
+ */
+export async function openNetwork(
+  targetPid: number,
+  backend: Backend | 'auto',
+  timeoutMs = defaultTimeoutMs,
+): Promise<NodeNetwork> {
   const started: number[] = []
   const exec = createExec(targetPid, {
+    timeoutMs,
     onStart(pid) {
       started.push(pid)
       if (started.length > rememberedProcesses) started.shift()

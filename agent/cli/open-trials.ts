@@ -11,7 +11,7 @@ import { createRulesetProbes } from '../probes/ruleset-probes.ts'
 import { sharesNetworkWith } from '../probes/shares-network.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { aborted } from './aborted.ts'
-import type { ClusterSide } from './agent.ts'
+import type { ClusterSide } from './agent-options.ts'
 import type { ClusterWatch } from './watch-cluster.ts'
 
 export type TrialsOptions = Probing &
@@ -44,9 +44,11 @@ export type ProbingEffects = {
 /** How long a change waits for the sets of the cluster: what is not known then stays as it was. */
 const introductionMs = 5_000
 
+export type ProbingOptions = { readonly targetPid: number; readonly confirmDeadlineMs: number }
+
 /** Finds out how this node can be probed. */
 export async function openProbing(
-  { targetPid, confirmDeadlineMs }: { readonly targetPid: number; readonly confirmDeadlineMs: number },
+  { targetPid, confirmDeadlineMs }: ProbingOptions,
   { log, network, inCluster, cluster, cutter, stop }: ProbingEffects,
 ): Promise<Probing> {
   const prober = createProber(realClock)
@@ -73,8 +75,12 @@ export async function openProbing(
     async after(probes, signal) {
       // An agent that goes on with the trial of another: until the API servers are known, everybody's are in reach.
       await cluster.introduced(Math.min(introductionMs, confirmDeadlineMs / 2), signal)
-      // A connection of before, on which a probe is answered, proves nothing.
-      await Promise.race([cutter.settled(), aborted(signal)])
+      // A connection of before, on which a probe is answered, proves nothing. But a conntrack that hangs is no reason
+      // to take a change back.
+      const over = new AbortController()
+      const patience = pause(confirmDeadlineMs / 3, undefined, { signal: over.signal }).catch(() => {})
+      await Promise.race([cutter.settled(), aborted(signal), patience])
+      over.abort()
       return prober.after(probes, signal)
     },
     probesFor(rulesets) {

@@ -86,11 +86,17 @@ export function confirmDeadlineOption(): Option {
     'a change that is not confirmed by then is rolled back',
   )
     .default(30)
-    .argParser((text) => {
-      const seconds = /^[0-9]{1,4}$/.test(text) ? Number(text) : 0
-      if (seconds < 1 || seconds > 3_600) throw new InvalidArgumentError('expected seconds, from 1 to 3600')
-      return seconds
-    })
+    .argParser(parseSeconds)
+}
+
+export function commandTimeoutOption(): Option {
+  return option(
+    '--command-timeout <seconds>',
+    'COMMAND_TIMEOUT',
+    'iptables, ipset, ip or nft that takes longer hangs, and is killed',
+  )
+    .default(30)
+    .argParser(parseSeconds)
 }
 
 export function podCidrsOption(): Option {
@@ -190,6 +196,12 @@ function hashOf(text: string): number {
 
 function architecture(): string {
   return process.arch === 'x64' ? 'amd64' : process.arch
+}
+
+function parseSeconds(text: string): number {
+  const seconds = /^[0-9]{1,4}$/.test(text) ? Number(text) : 0
+  if (seconds < 1 || seconds > 3_600) throw new InvalidArgumentError('expected seconds, from 1 to 3600')
+  return seconds
 }
 
 function parseSwitch(variable: string, value: string): boolean {

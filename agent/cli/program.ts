@@ -18,7 +18,7 @@ import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from './agent.ts'
-import type { AgentOptions, ClusterSide, ProcessSignals } from './agent.ts'
+import type { AgentOptions, ClusterSide, ProcessSignals } from './agent-options.ts'
 import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
 import type { ExplainOptions } from './explain.ts'
@@ -83,6 +83,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.stateDirOption())
     .addOption(options.lockFileOption())
     .addOption(options.confirmDeadlineOption())
+    .addOption(options.commandTimeoutOption())
     .addOption(
       options.flag('--boot-restore', 'BOOT_RESTORE', 'have the host restore confirmed rules when it starts'),
     )
@@ -241,6 +242,7 @@ type AgentFlags = NodeFlags &
     readonly pod?: string
     readonly stateDir: string
     readonly confirmDeadline: number
+    readonly commandTimeout: number
     readonly bootRestore?: boolean
     readonly unitDir: string
     readonly startupTaint?: boolean
@@ -261,6 +263,7 @@ function agentOptions(flags: AgentFlags): AgentOptions {
     pod: flags.pod,
     bootUnitDir: flags.bootRestore === true ? flags.unitDir : undefined,
     confirmDeadlineMs: flags.confirmDeadline * 1_000,
+    commandTimeoutMs: flags.commandTimeout * 1_000,
     healthAddress: flags.healthAddress === 'off' ? undefined : flags.healthAddress,
     once: flags.once ?? false,
     dryRun: flags.dryRun ?? false,

@@ -100,7 +100,8 @@ function createFileReport(path: string, log: Logger) {
 function publishOn(node: OwnNode, log: Logger) {
   return createPublisher({
     patch: async (changes) => void (await node.patchAnnotations(changes)),
-    now: Date.now,
+    now: () => performance.now(),
+    date: Date.now,
     timer: (ms, callback) => {
       const timer = setTimeout(callback, ms)
       return { cancel: () => clearTimeout(timer) }

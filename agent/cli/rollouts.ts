@@ -1,5 +1,5 @@
 import type { OwnNode } from '../cluster/own-node.ts'
-import { monotonicClock } from '../cluster/peers.ts'
+import { realClock } from '../cluster/clock.ts'
 import type { Peers } from '../cluster/peers.ts'
 import type { TrialEffects } from '../confirm/trials.ts'
 import { createRolloutGate } from '../rollout/gate.ts'
@@ -42,7 +42,7 @@ export function createRollouts({ nodeName, node, peers, log, onChange }: Rollout
       const limit = AbortSignal.any([signal, AbortSignal.timeout(writeMs)])
       await node.patchAnnotations({ [progressAnnotation]: text }, limit)
     },
-    clock: monotonicClock,
+    clock: realClock,
     onChange,
   })
   const hasPlan = ({ parsed, labels }: Parameters<Rollouts['turnOf']>[0]) =>

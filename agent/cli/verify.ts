@@ -37,6 +37,7 @@ export async function verify({ rules, targetPid, backend, labels }: VerifyOption
     trials: noTrials,
     override: () => ({ problems: [] }),
     now: () => new Date(),
+    elapsedMs: () => performance.now(),
   })
   const problems = memory.decision?.problems ?? []
   for (const problem of problems) console.error(formatProblem(problem))

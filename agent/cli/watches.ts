@@ -1,4 +1,3 @@
-import { schedule as scheduleCron } from 'node-cron'
 import type { OwnNode } from '../cluster/own-node.ts'
 import { watchModeFile } from '../host/mode-file.ts'
 import { createNetworkReader } from '../host/network-events.ts'
@@ -8,6 +7,7 @@ import { createDriftReader } from '../netfilter/drift-events.ts'
 import type { Labels } from '../ruleset/select.ts'
 import type { Schedule } from '../schedule.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { startSchedule } from './cron.ts'
 import type { Loop } from './loop.ts'
 import type { Orders } from './orders.ts'
 import type { Reporter } from './reporter.ts'
@@ -81,12 +81,12 @@ export function watchNetwork(targetPid: number, schedule: Schedule, log: Logger)
 export type Schedules = { readonly verifySchedule: string; readonly reapplySchedule: string }
 
 export function startCron({ verifySchedule, reapplySchedule }: Schedules, schedule: Schedule): Stop {
-  const tasks = [
-    scheduleCron(verifySchedule, () => schedule.trigger({ reason: 'verify' })),
-    scheduleCron(reapplySchedule, () => schedule.trigger({ reason: 'reapply' })),
+  const stops = [
+    startSchedule(verifySchedule, () => schedule.trigger({ reason: 'verify' })),
+    startSchedule(reapplySchedule, () => schedule.trigger({ reason: 'reapply' })),
   ]
   return async () => {
-    for (const task of tasks) await task.destroy()
+    for (const stop of stops) stop()
   }
 }
 

@@ -48,7 +48,7 @@ export type ConfigMaps = {
 
 /** A Role with `resourceNames` admits a list or watch of one object by name only, so each has a watch of its own. */
 export function connectConfigMaps(options: ConfigMapsOptions): ConfigMaps {
-  const { namespace, names, clock = steadyClock } = options
+  const { namespace, names, clock = realClock } = options
   const client = connectClient(options)
   let looks: (() => void)[] = []
   return {
@@ -81,9 +81,6 @@ export function connectConfigMaps(options: ConfigMapsOptions): ConfigMaps {
 
 /** Where they cannot be counted. */
 const assumedNodes = 1_000
-
-/** Setting the clock of the host must not change what is newer. */
-const steadyClock: Clock = { ...realClock, now: () => performance.now() }
 
 function together(
   names: readonly string[],

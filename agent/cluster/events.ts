@@ -95,7 +95,7 @@ export function createEvents(options: EventsOptions): Events {
   return {
     emit(event) {
       if (end.signal.aborted) return
-      queue.add(event, clock.now())
+      queue.add(event, clock.date())
       start()
     },
     async flush(ms = 2000) {

@@ -34,7 +34,7 @@ export function leaseProbe(options: OwnNodeOptions): Probe {
     async before(signal) {
       const { renewTime, leaseDurationSeconds } = await read(signal)
       const seconds = leaseDurationSeconds ?? 40
-      const age = Math.round((clock.now() - Date.parse(renewTime)) / 1000)
+      const age = Math.round((clock.date() - Date.parse(renewTime)) / 1000)
       if (age > seconds)
         throw failed(`found a renewal of ${age} s ago, expected one of the last ${seconds} s`)
     },
@@ -43,7 +43,7 @@ export function leaseProbe(options: OwnNodeOptions): Probe {
         const { renewTime, leaseDurationSeconds } = await read(signal)
         first ??= renewTime
         if (renewTime !== first) return
-        const patience = isFirst ? untilRenewal(renewTime, leaseDurationSeconds ?? 40, clock.now()) : 0
+        const patience = isFirst ? untilRenewal(renewTime, leaseDurationSeconds ?? 40, clock.date()) : 0
         await clock.wait(Math.max(patience, pollMs) + (clock.random() * pollMs) / 2, signal)
         if (signal.aborted) throw failed(`not renewed since the change, the last time was ${first}`)
       }

@@ -1,9 +1,7 @@
-import { performance } from 'node:perf_hooks'
 import type { Peer, PeerNode } from '../rollout/peer.ts'
 import { connectClient } from './api-client.ts'
 import { ApiError } from './api-error.ts'
 import { realClock } from './clock.ts'
-import type { Clock } from './clock.ts'
 import { parseSlice, slicesPath, slicesQuery } from './endpoint-slice.ts'
 import type { EndpointSlice, SlicesOf } from './endpoint-slice.ts'
 import { createLingering } from './lingering.ts'
@@ -84,9 +82,6 @@ export function connectPeers(options: PeersOptions): Peers {
     },
   }
 }
-
-/** The clock of rollouts: it is never set back or forth. */
-export const monotonicClock: Clock = { ...realClock, now: () => performance.now() }
 
 /** A node is in the slices of both families; while its pod is replaced two pods may be on it. One that is ready will do. */
 function readinessOf(slices: readonly EndpointSlice[]): ReadonlyMap<string, boolean> {

@@ -35,6 +35,8 @@ export type Keeping = {
   /** Parsed when it is first asked for: an agent that finds its rules confirmed never needs it. */
   readonly lastGood: () => Kept | undefined
   readonly keepLastGood: (subject: Subject, confirmedAt: string) => Promise<void>
+  /** Whether the store has it too. */
+  readonly hasLastGood: () => boolean
   readonly trial: () => Trial | undefined
   readonly quarantined: (hash: string) => Quarantined | undefined
   readonly note: (change: {
@@ -43,15 +45,19 @@ export type Keeping = {
   }) => Promise<void>
   readonly mode: () => string | undefined
   readonly noteMode: (mode: string | undefined) => Promise<void>
+  /** Saves what could not be saved before, if there is any. */
+  readonly catchUp: () => Promise<void>
   readonly problems: () => readonly string[]
 }
+
+type Unsaved = { readonly problem: string; readonly save: () => Promise<void> }
 
 /** Older ones are forgotten: their text has changed long since. */
 const mostQuarantined = 20
 
 /**
- * Opens what the store holds. A store that fails later costs what it would have kept, and is told of: the rules of now
- * matter more than those of the next start.
+ * Opens what the store holds. A store that fails later costs what it would have kept until it works again, and is told
+ * of: the rules of now matter more than those of the next start.
  */
 export async function createKeeping(
   store: Store,
@@ -63,15 +69,16 @@ export async function createKeeping(
   let unparsed = lastGood
   let hash = lastGood?.hash
   let kept: Kept | undefined
-  let unsaved: { lastGood?: string; journal?: string } = {}
+  let unsaved: { readonly lastGood?: Unsaved; readonly journal?: Unsaved } = {}
 
   const attemptTo = async (part: 'lastGood' | 'journal', save: () => Promise<void>) => {
     try {
       await save()
-      unsaved = { ...unsaved, [part]: undefined }
+      const { [part]: _, ...others } = unsaved
+      unsaved = others
     } catch (error) {
       if (!isExpected(error)) throw error
-      unsaved = { ...unsaved, [part]: messageOf(error) }
+      unsaved = { ...unsaved, [part]: { problem: messageOf(error), save } }
     }
   }
   const write = async (next: Journal) => {
@@ -96,6 +103,7 @@ export async function createKeeping(
         store.saveLastGood({ hash: next.hash, files, labels, confirmedAt }),
       )
     },
+    hasLastGood: () => unsaved.lastGood === undefined,
     trial: () => journal.trial,
     quarantined: (wanted) => journal.quarantined.find((each) => each.hash === wanted),
     async note({ trial, quarantined }) {
@@ -113,6 +121,12 @@ export async function createKeeping(
       const { mode: _, ...rest } = journal
       await write({ ...rest, ...(mode === undefined ? {} : { mode }) })
     },
-    problems: () => [...problems, ...Object.values(unsaved).flatMap((problem) => problem ?? [])],
+    async catchUp() {
+      for (const part of ['lastGood', 'journal'] as const) {
+        const left = unsaved[part]
+        if (left !== undefined) await attemptTo(part, left.save)
+      }
+    },
+    problems: () => [...problems, ...Object.values(unsaved).map(({ problem }) => problem)],
   }
 }

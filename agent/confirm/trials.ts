@@ -66,6 +66,8 @@ export type Trials = {
   readonly choose: (candidate: Candidate) => Promise<Choice>
   /** Takes note of what the pass has left in force. */
   readonly settle: (inForce: readonly InForce[]) => Promise<void>
+  /** Saves what could not be saved in passes before. */
+  readonly catchUp: () => Promise<void>
   readonly progress: () => Progress | undefined
   /** What is wrong with what is kept on the host, each a sentence. */
   readonly problems: () => readonly string[]
@@ -141,12 +143,16 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     await keeping.note({ trial: undefined, quarantined })
     effects.onRolledBack(quarantined)
   }
+  /** Not before the store has what was confirmed: without either the next agent would return to what was before. */
+  const crossOff = async () => {
+    if (keeping.hasLastGood()) await keeping.note({ trial: undefined })
+  }
   const confirm = async (passed: Attempt) => {
     endAttempt()
     unconfirmed = undefined
     progress = undefined
     await keeping.keepLastGood(passed.subject, effects.now().toISOString())
-    await keeping.note({ trial: undefined })
+    await crossOff()
     effects.onConfirmed(passed.subject.hash)
   }
   /** Why the candidate is not even tried now; undefined: it is. */
@@ -216,13 +222,14 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       const isConfirmed = attempt === undefined && keeping.lastGoodHash() !== undefined
       if (isConfirmed && inForce.every(({ asWanted }) => asWanted)) {
         unconfirmed = undefined
-        if (keeping.trial() !== undefined) await keeping.note({ trial: undefined })
+        if (keeping.trial() !== undefined) await crossOff()
       }
       if (subject !== undefined && progress?.kind === 'rolled back') effects.onOutcome(subject, 'rolled-back')
       else if (subject !== undefined && subject.hash === keeping.lastGoodHash())
         effects.onOutcome(subject, 'confirmed')
       if (isFirst && isDue) effects.onChange()
     },
+    catchUp: keeping.catchUp,
     progress: () => progress,
     problems: keeping.problems,
     async settled() {
@@ -237,6 +244,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
 export const noTrials: Trials = {
   choose: async () => ({ kind: 'candidate' }),
   settle: async () => {},
+  catchUp: async () => {},
   progress: () => undefined,
   problems: () => [],
   settled: async () => false,

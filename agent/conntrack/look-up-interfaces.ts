@@ -30,12 +30,19 @@ const routes = z.array(z.object({ dst: z.string(), from: z.string().optional(), 
 
 /** Each answer is a list of one route, on a line of its own. */
 function readAnswer(line: string): [string, string][] {
-  if (!line.startsWith('[{')) return []
-  const found = routes.safeParse(JSON.parse(line)).data?.[0]
+  const found = line.startsWith('[{') ? routes.safeParse(parseJson(line)).data?.[0] : undefined
   if (found === undefined) return []
   const { dst, from, dev } = found
   // IPv6 routes always say where from, `::` where that was not asked.
   return [[toArguments({ to: dst, ...(from === undefined || from === '::' ? {} : { from }) }), dev]]
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function toArguments({ to, from }: RouteQuery): string {

@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from '../errors.ts'
 import { bootText } from '../netfilter/boot-text.ts'
 import type { BootState } from '../netfilter/boot-text.ts'
 import { bootScript } from './boot-script.ts'
-import { replaceDurably, writeSealed } from './sealed-file.ts'
+import { removeTemporaries, replaceDurably, writeSealed } from './sealed-file.ts'
 
 /** In the state folder; the script finds its data beside itself. */
 export const bootFile = 'boot-restore'
@@ -16,7 +17,12 @@ export const bootScriptFile = `${bootFile}.sh`
  */
 export async function saveBootRestore(folder: string, state: BootState | undefined): Promise<void> {
   const file = join(folder, bootFile)
+  await removeTemporaries(folder, [bootFile, bootScriptFile]).catch(noFolder)
   if (state === undefined) return rm(file, { force: true })
   await replaceDurably(join(folder, bootScriptFile), [Buffer.from(bootScript)])
   await writeSealed(file, [Buffer.from(bootText(state))])
+}
+
+function noFolder(error: unknown): void {
+  if (codeOf(error) !== 'ENOENT') throw error
 }

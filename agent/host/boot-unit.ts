@@ -21,6 +21,7 @@ const link = join('sysinit.target.wants', bootUnit)
  */
 export async function installBootUnit(unitFolder: string, stateFolder: string): Promise<boolean> {
   const file = join(unitFolder, bootUnit)
+  await removeTemporaries(unitFolder, [bootUnit]).catch(nothingThere)
   const text = bootUnitText(stateFolder)
   const isWritten = (await readFile(file, 'utf8').catch(nothingThere)) !== text
   if (isWritten) await replaceDurably(file, [Buffer.from(text)])

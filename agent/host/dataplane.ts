@@ -125,6 +125,9 @@ async function readUntracked(
 /** How often at most, and which share of the time, reading may take: it seldom brings anything new. */
 const pace = { shortestMs: 180_000, times: 500 }
 
+/** What could not be read is tried again sooner; but passes wait for it, and a program that hangs takes its time. */
+const paceAfterTrouble = { shortestMs: 15_000, times: 10 }
+
 /** Reads anew only now and then, at once where other interfaces face clients; in between it is what it was. */
 export function createDataplaneReader(
   read: (external: readonly string[]) => Promise<Dataplane>,
@@ -137,7 +140,8 @@ export function createDataplaneReader(
     if (last?.of === of && begun < last.until) return last.value
     const value = await read(external)
     const ended = now()
-    last = { of, until: ended + Math.max(pace.shortestMs, (ended - begun) * pace.times), value }
+    const { shortestMs, times } = value.unread.length === 0 ? pace : paceAfterTrouble
+    last = { of, until: ended + Math.max(shortestMs, (ended - begun) * times), value }
     return value
   }
 }

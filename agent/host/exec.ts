@@ -1,5 +1,6 @@
-import { OutsideError } from '../errors.ts'
+import { setTimeout as pause } from 'node:timers/promises'
 import { execa } from 'execa'
+import { codeOf, OutsideError } from '../errors.ts'
 
 /** Runs a program to its end; returns what it printed, and how many ms it took. */
 export type Exec = (
@@ -11,16 +12,26 @@ export type Exec = (
 /** A program that could not be started, failed, or took too long. */
 export class CommandError extends OutsideError {
   override readonly name = 'CommandError'
+  override readonly wasKilled: boolean
+
+  constructor(message: string, { cause, wasKilled = false }: { cause?: unknown; wasKilled?: boolean } = {}) {
+    super(message, cause === undefined ? {} : { cause })
+    this.wasKilled = wasKilled
+  }
 }
 
 export type ExecOptions = {
+  /** What takes longer is killed, with all that it has started: 30 s. */
   readonly timeoutMs?: number
   /** Called with the number of each process that is started. */
   readonly onStart?: (pid: number) => void
 }
 
 /** Nothing we run takes a second on a sound node; what takes this long hangs. */
-const defaultTimeoutMs = 30_000
+export const defaultTimeoutMs = 30_000
+
+/** How long what was killed may take to end: in a system call that hangs a process cannot even be killed. */
+const dyingMs = 1_000
 
 /**
  * Runs programs in the network namespace of a process: on a node pid 1, whose namespace is the host's.
@@ -37,13 +48,44 @@ export function createExec(targetPid: number, options: ExecOptions = {}): Exec {
       maxBuffer: 512 * 1024 * 1024,
       reject: false,
       stripFinalNewline: false,
-      timeout: timeoutMs,
-      forceKillAfterDelay: 1_000,
+      // A group of its own: what a wrapper script has started holds its pipes open after the script was killed.
+      detached: true,
     })
-    if (child.pid !== undefined) onStart?.(child.pid)
-    const result = await child
+    const { pid } = child
+    if (pid !== undefined) onStart?.(pid)
+    const result = await endInTime(child, pid, timeoutMs)
+    if (result === undefined) throw new CommandError(`running ${program}: no end after ${timeoutMs / 1000} s`)
     if (!result.failed) return result
-    throw new CommandError(`running ${program}: ${reason(result, timeoutMs)}`, { cause: result })
+    const { isCanceled, isTerminated } = result
+    const wasKilled = isTerminated && !isCanceled
+    throw new CommandError(`running ${program}: ${reason(result)}`, { cause: result, wasKilled })
+  }
+}
+
+/** Resolves to nothing when the time was over: then the process and those it has started are killed. */
+async function endInTime<T>(child: Promise<T>, pid: number | undefined, ms: number): Promise<T | undefined> {
+  const ended = new AbortController()
+  let isOverdue = false
+  const overdue = pause(ms, undefined, ended).then(
+    () => (isOverdue = true),
+    () => {},
+  )
+  try {
+    await Promise.race([child, overdue])
+    if (!isOverdue) return await child
+    if (pid !== undefined) killGroup(pid)
+    await Promise.race([child, pause(dyingMs, undefined, ended)])
+    return undefined
+  } finally {
+    ended.abort()
+  }
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error
   }
 }
 
@@ -53,14 +95,12 @@ export function inNetworkOf(targetPid: number, program: string, args: readonly s
 }
 
 type Failure = {
-  readonly timedOut: boolean
   readonly exitCode?: number | undefined
   readonly shortMessage?: string | undefined
   readonly stderr: string
 }
 
-function reason({ timedOut, exitCode, shortMessage, stderr }: Failure, timeoutMs: number): string {
-  if (timedOut) return `no end after ${timeoutMs / 1000} s`
+function reason({ exitCode, shortMessage, stderr }: Failure): string {
   const said = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
   const summary = said.slice(0, 3).join('; ')
   return exitCode === undefined

@@ -55,7 +55,7 @@ async function readLinks(exec: Exec): Promise<Links> {
 const linkList = z.array(
   z.object({
     ifname: z.string(),
-    addr_info: z.array(z.object({ local: z.string().optional() })).optional(),
+    addr_info: z.array(z.object({ local: z.string().refine(ipaddr.isValid).optional() })).optional(),
     ...tunnelFields,
   }),
 )

@@ -24,7 +24,7 @@ export async function writeSealed(file: string, chunks: readonly Uint8Array[]): 
  */
 export async function replaceDurably(file: string, chunks: readonly Uint8Array[]): Promise<void> {
   const folder = dirname(file)
-  const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+  const made = await makeFolder(folder)
   if (made !== undefined) await syncFolder(dirname(made))
   const temporary = temporaryName(file)
   try {
@@ -137,6 +137,33 @@ function digest(chunks: readonly Uint8Array[]): string {
   const hash = createHash('sha256')
   for (const chunk of chunks) hash.update(chunk)
   return hash.digest('hex')
+}
+
+/**
+ * Makes a folder, and those above it that are missing; returns the uppermost one it made. The recursive mkdir of Node.js
+ * hides why it fails: of a read-only file system it says that a folder does not exist.
+ */
+async function makeFolder(folder: string): Promise<string | undefined> {
+  try {
+    if (await makeOne(folder)) return folder
+    return undefined
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+  const above = await makeFolder(dirname(folder))
+  const isNew = await makeOne(folder)
+  return above ?? (isNew ? folder : undefined)
+}
+
+/** Resolves to whether it was missing. */
+async function makeOne(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder, { mode: 0o700 })
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error
+  }
 }
 
 async function syncFolder(folder: string): Promise<void> {

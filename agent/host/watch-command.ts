@@ -25,7 +25,9 @@ export async function watchCommand(
   handlers: MonitorHandlers,
   signal: AbortSignal,
 ): Promise<void> {
-  const command = inNetworkOf(targetPid, program, args)
+  const { file, args: all } = inNetworkOf(targetPid, program, args)
+  // Should we be killed, it is killed too: it would go on until it had something to print, and find nobody to read it.
+  const command = { file: 'setpriv', args: ['--pdeathsig', 'KILL', file, ...all] }
   let failures = 0
   while (!signal.aborted) {
     const startedAt = performance.now()
@@ -38,7 +40,7 @@ export async function watchCommand(
 }
 
 async function followOnce(
-  { file, args }: ReturnType<typeof inNetworkOf>,
+  { file, args }: { readonly file: string; readonly args: readonly string[] },
   handlers: MonitorHandlers,
   signal: AbortSignal,
 ): Promise<string> {

@@ -1,3 +1,4 @@
+import { OutsideError } from '../errors.ts'
 import type { Exec } from '../host/exec.ts'
 import { families } from '../ruleset/address.ts'
 import type { Family } from '../ruleset/address.ts'
@@ -16,7 +17,7 @@ export function otherBackend(backend: Backend): Backend {
  * Finds the backend that the host uses, without changing anything: the one in which the kubelet keeps its hint
  * chains; without hints the one in use so far, and at first the one with more rules, else nft.
  *
- * @throws {CommandError} when nft can be read for neither family
+ * @throws {CommandError} when nft can be read for neither family, or a command was killed
  */
 export async function detectBackend(
   exec: Exec,
@@ -47,11 +48,17 @@ async function saveLegacy(exec: Exec, legacyTables: LegacyTables, table: string)
 }
 
 async function saveNft(exec: Exec, table: string): Promise<string> {
-  const settled = await Promise.allSettled(families.map(async (family) => save(exec, 'nft', family, table)))
+  const attempts = families.map(async (family) =>
+    save(exec, 'nft', family, table).catch((error: unknown) => {
+      if (!(error instanceof OutsideError) || error.wasKilled) throw error
+      return error
+    }),
+  )
+  const answers = await Promise.all(attempts)
+  const [first] = answers
   // One family may be missing from the kernel; when both fail, nothing is known.
-  const [first] = settled
-  if (first?.status === 'rejected' && settled.every(({ status }) => status === 'rejected')) throw first.reason
-  return settled.map((result) => (result.status === 'fulfilled' ? result.value : '')).join('')
+  if (first instanceof OutsideError && answers.every((answer) => answer instanceof OutsideError)) throw first
+  return answers.map((answer) => (answer instanceof OutsideError ? '' : answer)).join('')
 }
 
 async function save(exec: Exec, backend: Backend, family: Family, table: string): Promise<string> {

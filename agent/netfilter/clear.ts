@@ -4,6 +4,7 @@ import type { Backend } from './backend.ts'
 import { isOurChain } from './chain.ts'
 import { NotInForceError } from './enforce.ts'
 import type { Ipsets } from './ipsets.ts'
+import { readMade } from './made.ts'
 import { leadsToOurs } from './position.ts'
 import { removeText } from './restore-text.ts'
 import type { SavedTable } from './saved-table.ts'
@@ -29,13 +30,16 @@ export async function clearBackend(tables: Tables, backend: Backend): Promise<Cl
 
 async function clearFamily(tables: Tables, backend: Backend, family: Family): Promise<Cleared> {
   const table = await tables.read(backend, family)
-  if (!holdsOurs(table)) return { family, removed: false, foreignRules: countRules(table) }
+  const removed = holdsOurs(table)
+  // Also what was made for rules that are gone, which whoever removed them may not have come to.
+  if (!removed && readMade(table).length === 0)
+    return { family, removed: false, foreignRules: countRules(table) }
   await tables.restore(backend, family, removeText(table))
   const after = await tables.read(backend, family)
   if (holdsOurs(after)) {
     throw new NotInForceError(`clearing ${family} with ${backend}: something put our chains back`)
   }
-  return { family, removed: true, foreignRules: countRules(after) }
+  return { family, removed, foreignRules: countRules(after) }
 }
 
 /**

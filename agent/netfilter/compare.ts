@@ -1,5 +1,7 @@
 import { baseChains, isOurChain, jumpRule } from './chain.ts'
 import type { BaseChain, Chain, Desired } from './chain.ts'
+import { markOf, readMade } from './made.ts'
+import type { Made } from './made.ts'
 import { isSoundJump, readPosition } from './position.ts'
 import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
@@ -18,6 +20,7 @@ export type Difference = {
     | 'set-missing'
     | 'set-changed'
     | 'set-unwanted'
+    | 'made-unwanted'
   /** The chain or set it is about; of a jump the base chain it stands in. */
   readonly where: string
   /** A sentence for people. */
@@ -42,7 +45,14 @@ export function compareTable(desired: Desired | undefined, table: SavedTable): D
       lines: [`+ :${name}`],
     })),
     ...baseChains.flatMap((base) => compareJump(base, jumps[base], readPosition(table, base))),
+    ...(desired === undefined ? readMade(table).map(describeMade) : []),
   ]
+}
+
+/** It goes after the last of our rules, and stays when the agent is killed between the two. */
+function describeMade(made: Made): Difference {
+  const message = `${made === 'table' ? 'the table' : made} was made for rules that are gone`
+  return { kind: 'made-unwanted', where: made, message, lines: [`+ :${markOf(made)}`] }
 }
 
 function compareChain({ name, rules }: Chain, table: SavedTable): Difference[] {

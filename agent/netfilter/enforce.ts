@@ -84,16 +84,16 @@ export async function enforceFamily(options: EnforceOptions): Promise<Enforced> 
     const difference = [wrong.message, ...wrong.lines.slice(0, 2)].join('; ')
     throw new NotInForceError(`reading back ${family} with ${backend} after a commit: ${difference}`)
   }
-  const wrote = rewrites || due.some((difference) => !isElementChange(difference))
+  const wrote = rewrites || due.some((difference) => !isElementChange(difference) && !isMade(difference))
   return { ...after, found, left, wrote, notes }
 }
 
 /**
- * Rules of others that must not be overtaken again, and sets that something of somebody's still uses, are told of,
- * and make what is in force no less what was wanted.
+ * Rules of others that must not be overtaken again, sets that something of somebody's still uses, and what was made
+ * for rules that are gone, are told of, and make what is in force no less what was wanted.
  */
 export function mayStay(kind: Difference['kind']): boolean {
-  return kind === 'jump-preceded' || kind === 'set-unwanted'
+  return kind === 'jump-preceded' || kind === 'set-unwanted' || kind === 'made-unwanted'
 }
 
 type Seen = { readonly table: SavedTable; readonly sets: SavedSets }
@@ -112,7 +112,7 @@ async function readSets(options: EnforceOptions): Promise<SavedSets> {
   if (!mayHaveSets && !looksCloser) return noSets
   // A host without ipset(8) can do without it for as long as no rule needs a set.
   return ipsets.read({ family }).catch((error: unknown) => {
-    if (!(error instanceof OutsideError)) throw error
+    if (!(error instanceof OutsideError) || error.wasKilled) throw error
     return noSets
   })
 }
@@ -123,6 +123,10 @@ function compareAll(desired: Desired | undefined, { table, sets }: Seen): Differ
 
 function isElementChange({ kind, where }: Difference): boolean {
   return kind === 'set-changed' && !isStaticName(where)
+}
+
+function isMade({ kind }: Difference): boolean {
+  return kind === 'made-unwanted'
 }
 
 function isOfSets({ kind }: Difference): boolean {

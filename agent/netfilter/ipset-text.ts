@@ -68,10 +68,12 @@ export function createText(set: Ipset): string {
   return `${fillText(set)}rename ${temporaryName(set.name)} ${quote(set.name)}\n`
 }
 
-/** Input for `ipset restore` that gives an existing set all its elements at once; rules keep pointing to it. */
+/**
+ * Input for `ipset restore` that gives an existing set all its elements at once; rules keep pointing to it. What it held
+ * before is left under the temporary name: a line that destroys it, cut off before the name, would destroy all sets.
+ */
 export function replaceText(set: Ipset): string {
-  const temporary = temporaryName(set.name)
-  return `${fillText(set)}swap ${temporary} ${quote(set.name)}\n${destroyText(temporary)}`
+  return `${fillText(set)}swap ${temporaryName(set.name)} ${quote(set.name)}\n`
 }
 
 /** Input for `ipset -exist restore` on a machine that just starts: no rule uses the set before it is full. */
@@ -92,11 +94,6 @@ export function changeText({ name, cidrs }: Ipset, present: ReadonlySet<string>)
     ...[...missing].map((entry) => `add ${name} ${quote(entry)}\n`),
     ...[...foreign.difference(wanted)].map((entry) => `del ${name} ${quote(entry)}\n`),
   ].join('')
-}
-
-/** Input for `ipset restore` that removes a set, which no rule may use. */
-export function destroyText(name: string): string {
-  return `destroy ${quote(name)}\n`
 }
 
 function prefixOf(family: Family): string {

@@ -4,14 +4,7 @@ import type { Family } from '../ruleset/address.ts'
 import { compareSets, isSameType, isSound } from './ipset-compare.ts'
 import { parseElements, parseHeaders, setsOfFamily } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
-import {
-  changeText,
-  createText,
-  destroyText,
-  isStaticName,
-  replaceText,
-  temporaryName,
-} from './ipset-text.ts'
+import { changeText, createText, isStaticName, replaceText, temporaryName } from './ipset-text.ts'
 import type { Ipset } from './ipset-text.ts'
 
 /** The sets of this firewall in one network namespace. Those of others are never touched. */
@@ -53,6 +46,8 @@ export function createIpsets(exec: Exec): Ipsets {
     exec('ipset', args, input === undefined ? {} : { input }),
   )
   const restore = async (input: string, ...options: string[]) => ipset([...options, 'restore'], input)
+  // Never by `ipset restore`: when the agent is killed while it writes, a line without its name destroys all sets.
+  const destroy = async (name: string) => ipset(['destroy', name])
   return {
     async read({ thorough = false, family } = {}) {
       const all = parseHeaders((await ipset(['list', '-terse'])).stdout)
@@ -67,22 +62,23 @@ export function createIpsets(exec: Exec): Ipsets {
     },
     async prepare(sets, present) {
       const differing = sets.filter((set) => compareSets([set], ofName(set.name, present)).length > 0)
-      const fill = differing.map((set) => fillText(set, present)).join('')
+      const made = differing.filter((set) => !isChanged(set, present))
+      for (const name of made.flatMap((set) => inTheWay(set, present))) await destroy(name)
+      const fill = made.map((set) => fillText(set, present)).join('')
       const change = differing.map((set) => elementsText(set, present)).join('')
       if (fill !== '') await restore(fill)
+      for (const set of made) if (isSwapped(set, present)) await destroy(temporaryName(set.name))
       // Who adds what is there already has what he wanted; a foreign element that is gone is gone.
       if (change !== '') await restore(change, '-exist')
       return differing.length > 0
     },
     async destroyUnused(keep, present) {
-      const left = [...present.keys()].filter((name) => !keep.has(name))
       const destroyed: string[] = []
       const inUse: string[] = []
-      while (left.length > 0) {
-        const failure = await failureOf(restore(left.map(destroyText).join('')))
-        destroyed.push(...left.splice(0, failure?.index ?? left.length))
-        const failed = failure === undefined ? undefined : left.shift()
-        if (failed !== undefined && failure?.reason === 'in use') inUse.push(failed)
+      for (const name of [...present.keys()].filter((each) => !keep.has(each))) {
+        const obstacle = await obstacleOf(destroy(name))
+        if (obstacle === undefined) destroyed.push(name)
+        else if (obstacle === 'in use') inUse.push(name)
       }
       return { destroyed, inUse }
     },
@@ -109,16 +105,21 @@ function ofName(name: string, present: SavedSets): SavedSets {
   return saved === undefined ? new Map() : new Map([[name, saved]])
 }
 
+/** Sets that must go before one is made: what is left of an earlier attempt, and what the kernel does not swap. */
+function inTheWay(set: Ipset, present: SavedSets): string[] {
+  const { name } = set
+  return [temporaryName(name), ...(isSwapped(set, present) ? [] : [name])].filter((each) => present.has(each))
+}
+
 /** What makes a set anew, in place of the one that may be there. */
 function fillText(set: Ipset, present: SavedSets): string {
-  const { name } = set
-  if (isChanged(set, present)) return ''
-  const temporary = temporaryName(name)
-  const leftover = present.has(temporary) ? destroyText(temporary) : ''
-  const saved = present.get(name)
-  if (saved === undefined) return leftover + createText(set)
-  // The kernel does not swap sets of different types; it also refuses to destroy the one that a rule uses.
-  return leftover + (isSameType(set, saved) ? replaceText(set) : destroyText(name) + createText(set))
+  return isSwapped(set, present) ? replaceText(set) : createText(set)
+}
+
+/** The kernel does not swap sets of different types; it also refuses to destroy the one that a rule uses. */
+function isSwapped(set: Ipset, present: SavedSets): boolean {
+  const saved = present.get(set.name)
+  return saved !== undefined && isSameType(set, saved)
 }
 
 function elementsText(set: Ipset, present: SavedSets): string {
@@ -131,23 +132,15 @@ function isChanged(set: Ipset, present: SavedSets): boolean {
   return saved?.elements !== undefined && isSound(set, saved) && !isStaticName(set.name)
 }
 
-type Failure = { readonly index: number; readonly reason: 'in use' | 'gone' }
-
-/** `ipset restore` stops at the first line that fails; what stands before it is done. */
-async function failureOf(attempt: Promise<unknown>): Promise<Failure | undefined> {
+/** Why a set was not destroyed, where that is no failure. */
+async function obstacleOf(attempt: Promise<unknown>): Promise<'in use' | 'gone' | undefined> {
   try {
     await attempt
     return undefined
   } catch (error) {
     if (!(error instanceof OutsideError)) throw error
-    const [, line, complaint] = /Error in line (\d+): (.*)/.exec(error.message) ?? []
-    const reason = complaint === undefined ? undefined : reasonOf(complaint)
-    if (reason === undefined) throw error
-    return { index: Number(line) - 1, reason }
+    if (error.message.includes('in use by a kernel component')) return 'in use'
+    if (error.message.includes('does not exist')) return 'gone'
+    throw error
   }
-}
-
-function reasonOf(complaint: string): Failure['reason'] | undefined {
-  if (complaint.includes('in use by a kernel component')) return 'in use'
-  return complaint.includes('does not exist') ? 'gone' : undefined
 }

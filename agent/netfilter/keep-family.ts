@@ -26,7 +26,7 @@ export type FamilyOutcome = {
   readonly wrote: boolean
   readonly drift: readonly Drift[]
   readonly notes: readonly string[]
-  /** When the jump was moved before rules of others, in ms since the epoch: too often is a war. */
+  /** When the jump was moved before rules of others, as `now` has it: too often is a war. */
   readonly moves: readonly number[]
   /** Differences that must not be healed. */
   readonly left: readonly Difference[]
@@ -58,7 +58,7 @@ export type KeepOptions = {
   /** Looks for kernel sets that may be left of earlier times, and at each element of long ones. */
   readonly looksCloser: boolean
   readonly dryRun: boolean
-  /** ms since the epoch */
+  /** ms of a clock that nobody can set. */
   readonly now: number
 }
 

@@ -33,9 +33,11 @@ export class UnknownBasesError extends OutsideError {
  * Which of them the family has now. `iptables-nft-save` cannot tell: it prints base chains that are not there.
  *
  * @throws {UnknownBasesError} when nft(8) cannot be asked
+ * @throws {CommandError} when it was killed
  */
 export async function readPresent(exec: Exec, family: Family): Promise<ReadonlySet<Made>> {
   const { stdout } = await exec('nft', ['list', 'chains', nftFamily(family)]).catch((cause: unknown) => {
+    if (cause instanceof OutsideError && cause.wasKilled) throw cause
     const why = `asking nft which base chains are there, so that clean may remove what is new: ${messageOf(cause)}`
     throw new UnknownBasesError(why, { cause })
   })

@@ -30,14 +30,15 @@ async function mark(exec: Exec, family: Family, text: string) {
     const making = [...basesOf(text), 'table' as const].filter((made) => !present.has(made))
     return { marked: addMarks(text, making), notes: [] }
   } catch (error) {
-    if (!(error instanceof OutsideError)) throw error
+    // Without marks what is made would stay for ever: the pass is tried again.
+    if (!(error instanceof OutsideError) || error.wasKilled) throw error
     return { marked: text, notes: [error.message] }
   }
 }
 
-/** Whether a commit only takes away. */
+/** Whether a commit only takes away; perhaps nothing but what was made for rules that are gone already. */
 function isRemoval(text: string): boolean {
-  return text.includes('\n-X ') && !/^(?:\[\d+:\d+\] )?-[AI] /m.test(text)
+  return !/^(?:\[\d+:\d+\] )?-[AI] /m.test(text)
 }
 
 async function tidy(tables: Tables, exec: Exec, family: Family): Promise<string[]> {

@@ -48,7 +48,7 @@ async function removeBase(tables: Tables, family: Family, base: Made): Promise<v
   try {
     await restore(tables, family, `${unmark}\n-X ${base}`)
   } catch (error) {
-    if (!(error instanceof OutsideError)) throw error
+    if (!(error instanceof OutsideError) || error.wasKilled) throw error
     // It is in use, it is gone already, or this iptables is older than 1.8.8, which never removes one.
     await restore(tables, family, unmark)
   }

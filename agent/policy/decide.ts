@@ -83,7 +83,9 @@ export function decide(last: Decision | undefined, known: Known): Decision {
 
 /** Whether resolving again could only lead to the same policy. */
 function isCurrent({ wanted, resolvedFrom }: Decision, from: ResolvedFrom, now: number): boolean {
-  if (wanted.kind !== 'policy' || resolvedFrom === undefined || wanted.policy.changesAt <= now) return false
+  if (wanted.kind !== 'policy' || resolvedFrom === undefined) return false
+  // The clock of the machine can be set back, too.
+  if (now < wanted.policy.changedAt || now >= wanted.policy.changesAt) return false
   const { selected, facts, cluster } = resolvedFrom
   return (
     selected.length === from.selected.length &&

@@ -22,6 +22,8 @@ export type Policy = {
   readonly unknownSets: ReadonlySet<ClusterSet>
   /** Rulesets whose rules let standing connections be, when they begin to deny them. */
   readonly keepsEstablished: ReadonlySet<string>
+  /** When a rule expired last, in ms since the epoch; -Infinity: none has. */
+  readonly changedAt: number
   /** When a rule expires next, in ms since the epoch; Infinity: never. */
   readonly changesAt: number
   /** What its author should know, each a sentence. */

@@ -50,6 +50,7 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
     keepsEstablished: new Set(
       rulesets.filter(({ established }) => established === 'keep').map(({ name }) => name),
     ),
+    changedAt: Math.max(...expiries.filter((expiry) => expiry <= now), -Infinity),
     changesAt: Math.min(...expiries.filter((expiry) => expiry > now), Infinity),
     warnings: warnOfPolicy(rulesets, surroundings),
   }

@@ -1,6 +1,7 @@
 import { isAlias, isMap, isNode, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml'
 import type { Document, ErrorCode, Node } from 'yaml'
 import type { Position } from './problem.ts'
+import { readQuickly } from './quick-yaml.ts'
 
 export type YamlPath = readonly PropertyKey[]
 export type YamlProblem = Position & { readonly message: string }
@@ -12,11 +13,19 @@ export type YamlDocument = {
   at(path: YamlPath, part?: 'key' | 'value'): Position
 }
 
+type Read = { readonly document?: YamlDocument; readonly problems: readonly YamlProblem[] }
+
 /**
  * Reads one YAML 1.2 document. Refused, since people are surprised by them: a second document, aliases and
  * anchors (cyclic or exploding ones included), keys given twice, numbers not written in plain decimals.
  */
-export function readYaml(text: string): { document?: YamlDocument; problems: YamlProblem[] } {
+export function readYaml(text: string): Read {
+  const document = readQuickly(text)
+  return document === undefined ? readStrictly(text) : { document, problems: [] }
+}
+
+/** The same by one parser alone, which knows all that is wrong with a text. */
+export function readStrictly(text: string): Read {
   const lines = new LineCounter()
   const position = (offset: number): Position => {
     const { line, col } = lines.linePos(offset)

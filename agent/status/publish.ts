@@ -6,8 +6,10 @@ import type { Status } from './status.ts'
 export type PublishEffects = {
   /** Patches the own Node; `null` removes. */
   readonly patch: (changes: Annotations) => Promise<void>
-  /** ms since the epoch */
+  /** ms of a clock that nobody can set */
   readonly now: () => number
+  /** ms since the epoch, as the machine has it */
+  readonly date: () => number
   readonly timer: (ms: number, callback: () => void) => { cancel(): void }
   readonly random: () => number
   readonly onError: (error: unknown) => void
@@ -41,7 +43,7 @@ const introductionMs = 10_000
 const longestRetryMs = 120_000
 
 /** Keeps the annotations of the own Node at the newest status, within a budget of writes. */
-export function createPublisher({ patch, now, timer, random, onError }: PublishEffects): Publisher {
+export function createPublisher({ patch, now, date, timer, random, onError }: PublishEffects): Publisher {
   let published: Record<string, string | null> = {}
   let verifiedDueAt = 0
   let latest: Status | undefined
@@ -125,7 +127,7 @@ export function createPublisher({ patch, now, timer, random, onError }: PublishE
         planned?.cancel()
         planned = undefined
         verifiedDueAt =
-          (Date.parse(annotations[`${annotationPrefix}verified-at`] ?? '') || 0) + verifiedEveryMs
+          now() + verifiedEveryMs - ageOf(annotations[`${annotationPrefix}verified-at`] ?? '', date())
       }
       const ours = Object.entries(annotations).filter(([key]) => key.startsWith(annotationPrefix))
       if (writing === undefined) published = Object.fromEntries(ours)
@@ -139,6 +141,12 @@ export function createPublisher({ patch, now, timer, random, onError }: PublishE
       await write()
     },
   }
+}
+
+/** How many ms ago a time was. One that lies ahead was written before the clock was set back: it is as old as can be. */
+function ageOf(time: string, now: number): number {
+  const age = now - Date.parse(time)
+  return age >= 0 ? age : Infinity
 }
 
 /** What the error of a server says of when to come back, if it does. */

@@ -31,6 +31,7 @@ export async function createKeeper({ pid }: Host, backend: Backend): Promise<Kee
       trials: noTrials,
       override: () => ({ problems: [] }),
       now: () => new Date(),
+      elapsedMs: () => performance.now(),
     })
     const took = performance.now() - startedAt
     ;({ memory } = result)

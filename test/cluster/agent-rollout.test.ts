@@ -84,8 +84,9 @@ function annotation(name: string, key: string): string | undefined {
   return metadata.annotations?.[`node-firewall.io/${key}`]
 }
 const states = () => names.map((name) => annotation(name, 'state'))
-const allIn = async (state: string) =>
-  expect.poll(states, { timeout: 300_000, interval: 200 }).toEqual(names.map(() => state))
+async function allIn(state: string): Promise<void> {
+  await expect.poll(states, { timeout: 300_000, interval: 200 }).toEqual(names.map(() => state))
+}
 
 async function hasChain({ sandbox }: Member, line: string): Promise<boolean> {
   const table = await (await openTables(sandbox.node)).read('nft', 'ipv4')
@@ -107,7 +108,13 @@ test.runIf(isLong)(
 
     await mount.write({ 'worker.yaml': bad })
     await expect
-      .poll(() => states().toSorted(), { timeout: 300_000, interval: 200 })
+      .poll(
+        () =>
+          states()
+            .map(String)
+            .toSorted((a, b) => a.localeCompare(b)),
+        { timeout: 300_000, interval: 200 },
+      )
       .toEqual(['RolledBack', 'Waiting', 'Waiting'])
     const tried = members.filter(({ written }, index) => new Set(written()).size > (before[index] ?? 0))
     expect(tried.map(({ name }) => annotation(name, 'state'))).toEqual(['RolledBack'])

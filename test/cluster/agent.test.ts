@@ -66,7 +66,7 @@ describe('the agent in a cluster', () => {
 
   test('chooses rulesets by the labels of its Node, and reports on it', async () => {
     const { pid } = await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     expect(pid).toBeGreaterThan(0)
     const found = annotations()
     expect(Object.keys(found).toSorted()).toEqual([
@@ -105,20 +105,20 @@ describe('the agent in a cluster', () => {
 
   test('follows the labels of its Node', async () => {
     await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     server.changeNode('test-node', { labels: { pool: 'db' } })
-    await expect.poll(state, { timeout: 10_000 }).toBe('Off')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Off')
     expect(await chain()).toBeUndefined()
     server.changeNode('test-node', { labels: { pool: 'web' } })
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
   })
 
   test('reports errors of a ruleset with file and line, and what stays in force', async () => {
     await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     const before = annotations()
     await mount.write({ 'worker.yaml': web.replace('drop', 'deny') })
-    await expect.poll(state, { timeout: 10_000 }).toBe('Invalid')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Invalid')
     expect(annotations()['node-firewall.io/message']).toMatch(
       /worker\.yaml:1:\d+: spec\.defaults\.ingress: found "deny", expected accept, drop or reject; in force: .* of before/,
     )
@@ -139,18 +139,18 @@ describe('the agent in a cluster', () => {
 
   test('puts its annotations back when somebody removes or changes them', async () => {
     await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     server.changeNode('test-node', {
       annotations: { 'node-firewall.io/state': 'Off', 'node-firewall.io/message': null },
     })
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     expect(annotations()['node-firewall.io/message']).toContain('verified')
     expect(annotations()['example.org/owner']).toBe('infra')
   })
 
   test('writes nothing to the Node when it starts again and nothing has changed', async () => {
     const first = await start()
-    await expect.poll(state, { timeout: 10_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
     await first.stop()
     const before = writes()
     const second = await start('--verify-schedule', '* * * * * *')

@@ -229,6 +229,7 @@ test('reads are spread as nodes and size have it, but the first, and those that 
   const waits: number[] = []
   const clock = {
     now: () => performance.now(),
+    date: Date.now,
     random: () => 0.5,
     wait: (ms: number, signal: AbortSignal) =>
       new Promise<void>((resolve) => {

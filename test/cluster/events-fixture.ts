@@ -39,7 +39,7 @@ export function tell(server: ApiServer, options: Partial<EventsOptions> = {}): T
     ...accessTo(server),
     nodeName: NODE,
     podName: POD,
-    clock: { now: () => now, random: () => 0, wait },
+    clock: { now: () => now, date: () => now, random: () => 0, wait },
     onError: (error) => errors.push(error),
     ...options,
   })

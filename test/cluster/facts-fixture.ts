@@ -120,7 +120,7 @@ export function createTime(): Time {
       signal.addEventListener('abort', () => resolve(), { once: true })
     })
   return {
-    clock: { now: () => now, random: () => 0.5, wait },
+    clock: { now: () => now, date: () => 0, random: () => 0.5, wait },
     pass(ms) {
       now += ms
       for (const wait of waiting) {

@@ -17,7 +17,9 @@ describe('before a change', () => {
     const now = Date.now()
     server.objects.renewLease(NODE, { at: new Date(now - age * 1000) })
     const wait = async () => {}
-    const probe = probeOf(server, 'lease', { clock: { now: () => now, random: () => 0, wait } })
+    const probe = probeOf(server, 'lease', {
+      clock: { now: () => 0, date: () => now, random: () => 0, wait },
+    })
     if (why === undefined) await probe.before(never)
     else expect(String(await failureOf(probe.before(never)))).toContain(`${REQUESTS.lease}: ${why}`)
   })
@@ -51,7 +53,9 @@ describe('after a change', () => {
       waits.push(ms)
       if (waits.length === looks) server.objects.renewLease(NODE, { at: new Date(Date.now() + laterMs) })
     }
-    await probeOf(server, 'lease', { clock: { now: () => 0, random: () => 0.5, wait } }).after(never)
+    await probeOf(server, 'lease', { clock: { now: () => 0, date: () => 0, random: () => 0.5, wait } }).after(
+      never,
+    )
     expect(waits).toEqual([1250, 1250, 1250])
     expect(server.requests).toHaveLength(looks + 1)
   })
@@ -60,7 +64,9 @@ describe('after a change', () => {
     const server = await startWorking()
     server.objects.renewLease(NODE, { at: new Date(0) })
     const wait = async () => server.objects.renewLease(NODE)
-    await probeOf(server, 'lease', { clock: { now: () => 0, random: () => 0, wait } }).after(never)
+    await probeOf(server, 'lease', { clock: { now: () => 0, date: () => 0, random: () => 0, wait } }).after(
+      never,
+    )
     expect(server.requests).toHaveLength(2)
   })
 
@@ -71,7 +77,7 @@ describe('after a change', () => {
       waits += 1
       server.faults.answerNext(1, { status: 500 })
     }
-    const probe = probeOf(server, 'lease', { clock: { now: () => 0, random: () => 0, wait } })
+    const probe = probeOf(server, 'lease', { clock: { now: () => 0, date: () => 0, random: () => 0, wait } })
     expect(String(await failureOf(probe.after(never)))).toContain(`${REQUESTS.lease}: 500`)
     server.objects.renewLease(NODE, { at: new Date(Date.now() + 10_000) })
     await probe.after(never)
@@ -85,7 +91,7 @@ describe('after a change', () => {
     const wait = async () => {
       if (server.requests.length === looks) deadline.abort()
     }
-    const probe = probeOf(server, 'lease', { clock: { now: () => 0, random: () => 0, wait } })
+    const probe = probeOf(server, 'lease', { clock: { now: () => 0, date: () => 0, random: () => 0, wait } })
     const error = await failureOf(probe.after(deadline.signal))
     expect(error).toBeInstanceOf(OutsideError)
     expect(String(error)).toContain(

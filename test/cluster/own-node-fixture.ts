@@ -56,7 +56,7 @@ export function hurriedClock(): { clock: Clock; waits: number[] } {
     waits.push(ms)
     await setImmediate()
   }
-  return { clock: { now: () => 0, random: () => 0, wait }, waits }
+  return { clock: { now: () => 0, date: () => 0, random: () => 0, wait }, waits }
 }
 
 /** A clock whose waits end when the test says so. */
@@ -69,7 +69,7 @@ export function steppedClock(): { clock: Clock; waits: number[]; step: () => voi
       wake = resolve
       signal.addEventListener('abort', () => resolve(), { once: true })
     })
-  return { clock: { now: () => 0, random: () => 0, wait }, waits, step: () => wake?.() }
+  return { clock: { now: () => 0, date: () => 0, random: () => 0, wait }, waits, step: () => wake?.() }
 }
 
 /** Waits for expectations to hold. */

@@ -30,7 +30,7 @@ export function accessTo(server: ApiServer) {
 
 /** The agent's probes, with a clock that tells the time and whose waits take none. */
 export function probesOf(server: ApiServer, options: Partial<ClusterProbesOptions> = {}): readonly Probe[] {
-  const clock = { ...hurriedClock().clock, now: () => Date.now() }
+  const clock = { ...hurriedClock().clock, date: () => Date.now() }
   const own = { nodeName: NODE, namespace: 'node-firewall', podName: POD }
   return createClusterProbes({ ...own, ...accessTo(server), clock, ...options })
 }

@@ -220,6 +220,38 @@ describe('in the middle of a change', () => {
     expect(node.kernel()).toBe('good')
   })
 
+  test('a nearly full disk at the time of the confirmation: the next agent goes on with the change, not with what was before', async () => {
+    let isCut = true
+    const node = await createVirtualNode((inForce, probe) => isCut && cuts(inForce, probe))
+    node.write(good)
+    await node.run()
+    node.write(bad)
+    await node.run()
+    node.disk.full = 'nearly'
+    isCut = false
+    await node.expire()
+    expect(node.confirmed).toEqual(['good', 'bad-lease'])
+    node.disk.full = false
+    await node.restart()
+    expect(node.history).toEqual(['none', 'good', 'bad-lease'])
+    expect(node.disk).toMatchObject({ lastGood: { hash: 'bad-lease' }, journal: { quarantined: [] } })
+  })
+
+  test('what a full disk did not take is saved once it has room again', async () => {
+    const node = await createVirtualNode(cuts)
+    node.disk.full = true
+    node.write(good)
+    await node.run()
+    expect(node.trials().problems()).toEqual(['no space left on device', 'no space left on device'])
+    expect(node.disk.lastGood).toBeUndefined()
+    node.disk.full = false
+    await node.pass()
+    expect(node.trials().problems()).toEqual([])
+    expect(node.disk).toMatchObject({ lastGood: { hash: 'good' }, journal: { quarantined: [] } })
+    await node.pass()
+    expect(node.disk.journal.trial).toBeUndefined()
+  })
+
   test('rulesets with an error do not end it', async () => {
     const node = await confirming()
     node.write('broken')

@@ -33,7 +33,8 @@ export type VirtualNode = {
   /** The next pass finds other members of a set, and writes. */
   learn(): void
   readonly trials: () => Trials
-  readonly disk: { lastGood?: Generation; journal: Journal; full: boolean }
+  /** Nearly full: there is room for the journal, not for rulesets. */
+  readonly disk: { lastGood?: Generation; journal: Journal; full: boolean | 'nearly' }
   readonly rolledBack: Quarantined[]
   readonly confirmed: string[]
   /** What the others are told. */
@@ -87,14 +88,15 @@ export async function createVirtualNode(
         )
       }),
     )
-  const save = async (change: () => void) => {
-    if (disk.full) throw new DiskFullError('no space left on device')
+  const save = async (part: 'lastGood' | 'journal', change: () => void) => {
+    if (disk.full === true || (disk.full === 'nearly' && part === 'lastGood'))
+      throw new DiskFullError('no space left on device')
     change()
   }
   const store: Store = {
     read: async () => ({ ...disk.journal, ...(disk.lastGood && { lastGood: disk.lastGood }), problems: [] }),
-    saveLastGood: async (generation) => save(() => (disk.lastGood = generation)),
-    saveJournal: async (journal) => save(() => (disk.journal = journal)),
+    saveLastGood: async (generation) => save('lastGood', () => (disk.lastGood = generation)),
+    saveJournal: async (journal) => save('journal', () => (disk.journal = journal)),
   }
   const open = async () =>
     createTrials(await createKeeping(store, parseRulesets), {
@@ -180,6 +182,7 @@ export async function createVirtualNode(
         wanted === undefined
           ? [...kernel].map(([family, ruleset]) => ({ family, ruleset, asWanted: false, wrote: false }))
           : put(wanted)
+      await trials.catchUp()
       await trials.settle(inForce)
     },
     async run() {

@@ -27,7 +27,9 @@ describe('the unit for the start of the machine', () => {
   test('is not written again when it is there', async () => {
     await installBootUnit(folder, '/var/lib/node-firewall')
     const before = await stat(join(folder, bootUnit))
+    await writeFile(join(folder, `${bootUnit}.0123abcd.tmp`), 'half')
     expect(await installBootUnit(folder, '/var/lib/node-firewall')).toBe(false)
+    expect((await readdir(folder)).toSorted()).toEqual([bootUnit, 'sysinit.target.wants'])
     expect((await stat(join(folder, bootUnit))).ino).toBe(before.ino)
   })
 
@@ -86,6 +88,8 @@ describe('what is kept for the start of the machine', () => {
 
   test('is replaced as a whole, and nothing else is left beside it', async () => {
     await saveBootRestore(folder, state)
+    // Of one who was killed.
+    await writeFile(join(folder, 'boot-restore.0123abcd.tmp'), 'half')
     await saveBootRestore(folder, state)
     expect(await readdir(folder)).toEqual(['boot-restore', 'boot-restore.sh'])
     const [head, ...rest] = (await readFile(join(folder, 'boot-restore'), 'utf8')).split('\n')
@@ -102,7 +106,8 @@ describe('what is kept for the start of the machine', () => {
   test('is what it was before when it cannot be written', async () => {
     await saveBootRestore(folder, state)
     const before = await readFile(join(folder, 'boot-restore'), 'utf8')
-    await mkdir(join(folder, 'boot-restore.tmp'))
+    await rm(join(folder, 'boot-restore.sh'))
+    await mkdir(join(folder, 'boot-restore.sh'))
     await expect(saveBootRestore(folder, { backend: 'nft', desired: {} })).rejects.toThrow('EISDIR')
     expect(await readFile(join(folder, 'boot-restore'), 'utf8')).toBe(before)
   })

@@ -137,11 +137,12 @@ test.each([
 
 test('it is read anew after a while that grows with its cost, and at once for other interfaces', async () => {
   let [now, costMs, reads] = [0, 10, 0]
+  let unread: string[] = []
   const read = createDataplaneReader(
     async () => {
       reads += 1
       now += costMs
-      return {} as Dataplane
+      return { unread } as unknown as Dataplane
     },
     () => now,
   )
@@ -158,4 +159,8 @@ test('it is read anew after a while that grows with its cost, and at once for ot
   expect(await readsAfter(180_000, ['eth1'])).toBe(4)
   expect(await readsAfter(499_999, ['eth1'])).toBe(4)
   expect(await readsAfter(1, ['eth1'])).toBe(5)
+  unread = ['the nft tables of others']
+  expect(await readsAfter(500_000, ['eth1'])).toBe(6)
+  expect(await readsAfter(14_999, ['eth1'])).toBe(6)
+  expect(await readsAfter(1, ['eth1'])).toBe(7)
 })

@@ -307,7 +307,8 @@ describe.runIf(usable)('cutting connections', () => {
     const dial: Dial = { protocol: 'tcp', source, address: addresses.ipv4.node[0], port: 22 }
     await lab.outside.tell({ kind: 'open', name: 'victim', dial })
     const exec: Exec = async (program, args, options) => {
-      if (program === missing) throw new CommandError(`running ${program}: it could not be started`)
+      if (program === missing)
+        throw new CommandError(`running ${program}: it could not be started`, { cause: missing })
       return lab.node.exec(program, args, options)
     }
     const one: Case = { way: ways[0] as Way, family: 'ipv4', protocol: 'tcp', chatty: false }

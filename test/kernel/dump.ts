@@ -19,3 +19,9 @@ export async function dump(host: Host): Promise<string> {
   }
   return parts.join('')
 }
+
+/** Of such a text the rules and sets alone: without counters, and without chains that nobody has a rule in. */
+export function rulesIn(text: string): string {
+  const rules = text.split('\n').filter((line) => /^(\[\d+:\d+\] )?-A |^(create|add) |^---/.test(line))
+  return rules.map((line) => line.replace(/^\[\d+:\d+\] /, '')).join('\n')
+}

@@ -190,6 +190,31 @@ describe.skipIf(backend === undefined)('sets in the kernel', () => {
     expect((await read()).get(timed.name)?.references).toBe(1)
   })
 
+  test('who is killed while making sets anew destroys none of others', async () => {
+    const [left, changed, other] = [fixed('ipv4', some), fixed('ipv4', some.slice(1)), nodes('ipv4', some)]
+    await ipset('create', 'foreign', 'hash:ip')
+    await ipset('create', temporaryName(left.name), 'hash:net')
+    await ipset('create', changed.name, 'hash:net')
+    await ipset('create', other.name, 'bitmap:port', 'range', '0-10')
+    runs = []
+    await prepare(left, changed, other)
+    await ipsets.destroyUnused(new Set([left.name, changed.name, other.name]), await read())
+    expect(compareSets([left, changed, other], await read())).toEqual([])
+    const inputs = runs.map(({ input }) => input).filter((input) => input !== '')
+    const written = inputs.find((input) => input.includes('swap '))
+    expect(written).toBeDefined()
+    // A command that is cut off is another command, or has fewer arguments.
+    const starts = inputs.flatMap((input) =>
+      [...input.matchAll(/^\w+ ?/gm)].map(({ index, 0: word }) => ({ input, index, word })),
+    )
+    for (const { input, index, word } of starts) {
+      for (let bytes = 1; bytes <= word.length; bytes += 1) {
+        await host.exec('ipset', ['restore'], { input: input.slice(0, index + bytes) }).catch(ignore)
+      }
+      expect((await ipset('list', '-n')).stdout, `after "${word}"`).toContain('foreign\n')
+    }
+  })
+
   test('one that was half filled under its own name is completed', async () => {
     const set = fixed('ipv4', some)
     await ipset('create', set.name, 'hash:net')

@@ -58,6 +58,7 @@ export async function createKeeper(host: Host, backend: Backend): Promise<Keep> 
       trials: noTrials,
       override: () => ({ problems: [] }),
       now: () => new Date(),
+      elapsedMs: () => performance.now(),
     })
     memory = result.memory
     const { state, message, details } = result.status

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 export async function createShims() {
   const folder = await mkdtemp(join(tmpdir(), 'node-firewall-shims-'))
   return {
+    folder,
     env: { PATH: `${folder}:${process.env['PATH']}` },
     async put(name: string, script: string): Promise<void> {
       await writeFile(join(folder, name), `#!/bin/sh\n${script}\n`)

@@ -74,7 +74,6 @@ test('a set is filled under another name', () => {
   )
   expect(replaceText(nodes).split('\n').slice(3)).toEqual([
     'swap node-firewall4-nodes-new "node-firewall4-nodes"',
-    'destroy "node-firewall4-nodes-new"',
     '',
   ])
 })

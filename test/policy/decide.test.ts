@@ -108,3 +108,21 @@ test('the hash follows the meaning, not the text', () => {
   expect(hashOf(`# comment\n${reject}`)).toBe(hashOf(reject))
   expect(hashOf(drop)).not.toBe(hashOf(reject))
 })
+
+const noon = Date.parse('2026-01-02T12:00:00Z')
+const dayMs = 24 * 3_600_000
+
+test.each([
+  ['goes on', [-1, 0, 1], [true, false, false]],
+  ['was set forward a day and is set back', [-1, dayMs, -1], [true, false, true]],
+  ['was set back a day and is set forth again', [1, -dayMs, 1], [false, true, false]],
+])('a rule with expiresAt is there while its time has not come, when the clock %s', (_, times, there) => {
+  const expiring = { name: 'visitor', action: 'accept', expiresAt: '2026-01-02T12:00:00Z' }
+  const parsed = known([rulesetOf({ rules: [expiring], defaults: { ingress: 'drop' } })])
+  let decision: Decision | undefined
+  const seen = times.map((offset) => {
+    decision = decide(decision, { ...parsed, now: noon + offset })
+    return comments(decision).some((comment) => comment.startsWith('test/visitor'))
+  })
+  expect(seen).toEqual(there)
+})

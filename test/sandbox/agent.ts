@@ -8,6 +8,7 @@ import { setImmediate } from 'node:timers/promises'
 import { inNetworkOf } from '../../agent/host/exec.ts'
 import type { Host } from './host.ts'
 import { checkAnnotations } from '../status/check-annotations.ts'
+import type { SmallDisk } from './small-disk.ts'
 
 /** A line of the agent's log. */
 export type LogLine = { readonly level: string; readonly msg: string; readonly [key: string]: unknown }
@@ -37,6 +38,10 @@ export type AgentSetting = {
   readonly kubeconfig?: string
   /** It runs in the network namespace of the host too, as on a node, and not only its commands do. */
   readonly inNetwork?: boolean
+  /** A small disk of its own, which can be filled, and made read-only. */
+  readonly disk?: SmallDisk
+  readonly statusFile?: string
+  readonly lockFile?: string
 }
 
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
@@ -44,15 +49,14 @@ const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
 export async function startAgent(host: Host, setting: AgentSetting): Promise<AgentProcess> {
   const { rules, args = [], env = {}, kubeconfig, inNetwork = false, stateDir } = setting
   const folder = await mkdtemp(join(tmpdir(), 'node-firewall-agent-'))
-  const statusFile = join(folder, 'status.json')
+  const { statusFile = join(folder, 'status.json'), lockFile = join(folder, 'lock') } = setting
   const fixed = ['--node', 'test-node', '--health-address', 'off', '--log-level', 'debug']
   const cluster = kubeconfig === undefined ? ['--standalone'] : []
-  const state = ['--state-dir', stateDir ?? join(folder, 'state'), '--lock-file', join(folder, 'lock')]
+  const state = ['--state-dir', stateDir ?? join(folder, 'state'), '--lock-file', lockFile]
   const own = ['--rules', rules, '--target-pid', String(host.pid), '--status-file', statusFile, ...state]
   const command = [main, 'agent', ...fixed, ...cluster, ...own, ...args]
-  const started = inNetwork
-    ? inNetworkOf(host.pid, process.execPath, command)
-    : { file: process.execPath, args: command }
+  const [program, ...all] = [...(setting.disk?.command ?? []), process.execPath, ...command] as const
+  const started = inNetwork ? inNetworkOf(host.pid, program, all) : { file: program, args: all }
   const child = spawn(started.file, started.args, {
     env: { ...process.env, KUBECONFIG: kubeconfig, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

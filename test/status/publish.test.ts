@@ -6,6 +6,7 @@ import type { Status } from '../../agent/status/status.ts'
 
 function setUp({ introduced = true } = {}) {
   let now = 1_000_000
+  let setBy = 0
   let failures: unknown[] = []
   const patches: Annotations[] = []
   const errors: unknown[] = []
@@ -17,6 +18,7 @@ function setUp({ introduced = true } = {}) {
       patches.push(changes)
     },
     now: () => now,
+    date: () => now + setBy,
     timer: (ms, fire) => {
       const timer = { at: now + ms, fire }
       timers.push(timer)
@@ -31,6 +33,8 @@ function setUp({ introduced = true } = {}) {
     patches,
     errors,
     failWith: (...next: unknown[]) => (failures = next),
+    /** Sets the clock of the machine, forth or back. */
+    setClock: (ms: number) => void (setBy += ms),
     /** Lets time pass, with all that falls due in it. */
     async pass(ms: number) {
       const end = now + ms
@@ -48,7 +52,7 @@ function setUp({ introduced = true } = {}) {
       state: 'Enforcing',
       ruleset: 'abc',
       message,
-      verifiedAt: new Date(now).toISOString(),
+      verifiedAt: new Date(now + setBy).toISOString(),
       details: {
         interfaces: { external: [] },
         families: {},
@@ -74,6 +78,49 @@ test('a steady node writes once, and then only verified-at, each 10 to 15 minute
       'node-firewall.io/verified-at',
     ]),
   )
+})
+
+const dayMs = 24 * 3_600_000
+
+test.each([
+  ['forward', dayMs],
+  ['back', -dayMs],
+])('a clock that is set a day %s neither stops verified-at nor makes it come more often', async (_, jump) => {
+  const { publisher, patches, pass, statusAt, setClock } = setUp()
+  for (let minutes = 0; minutes < 120; minutes += 1) {
+    if (minutes === 60) setClock(jump)
+    publisher.publish(statusAt('fine'))
+    await pass(60_000)
+  }
+  expect(patches).toHaveLength(1 + 120 / 15 - 1)
+  const last = Date.parse(String(patches.at(-1)?.['node-firewall.io/verified-at']))
+  expect(last - jump - 1_000_000).toBeGreaterThan(60 * 60_000)
+})
+
+test.each([
+  ['forward', dayMs],
+  ['back', -dayMs],
+])('the budget holds while the clock is set a day %s', async (_, jump) => {
+  const { publisher, patches, pass, statusAt, setClock } = setUp()
+  for (let change = 0; change < 600; change += 1) {
+    if (change === 300) setClock(jump)
+    publisher.publish(statusAt(`change ${change}`))
+    await pass(1000)
+  }
+  const windows = 600_000 / (writeBudget.writes * writeBudget.refillMs)
+  expect(patches.length).toBeLessThanOrEqual(writeBudget.writes * (windows + 1))
+  await pass(writeBudget.writes * writeBudget.refillMs)
+  expect(patches.at(-1)).toMatchObject({ 'node-firewall.io/message': 'change 599' })
+})
+
+test('an agent that starts after the clock was set back corrects a verified-at of tomorrow', async () => {
+  const { publisher, patches, pass, statusAt } = setUp({ introduced: false })
+  const status = statusAt('fine')
+  publisher.publish(status)
+  const tomorrow = new Date(1_000_000 + dayMs).toISOString()
+  publisher.seen({ 'node-firewall.io/verified-at': tomorrow })
+  await pass(1)
+  expect(patches).toMatchObject([{ 'node-firewall.io/verified-at': status.verifiedAt }])
 })
 
 test('only what changed is written', async () => {
