@@ -17,6 +17,7 @@ export function startSchedule(expression: string, callback: () => void): () => v
   let timer: NodeJS.Timeout | undefined
   const wait = () => {
     const [next] = task.getNextRuns(1)
+    // On a busy machine the time has come before it is found.
     const ms = Math.max(0, (next?.getTime() ?? Infinity) - Date.now()) + lateMs
     timer = setTimeout(ms > longestMs ? wait : ring, Math.min(ms, longestMs))
   }

@@ -54,7 +54,9 @@ function createClient(options: ClientOptions): ApiClient {
       try {
         answer = await exchange(request, options, guard)
         guard.push(options.silenceMs)
-        for await (const line of readLines(answer, () => guard.push(options.silenceMs))) {
+        for await (const line of readLines(answer)) {
+          // Not for less: a line that never ends would keep a watch that tells nothing for ever.
+          guard.push(options.silenceMs)
           yield parse(request, line)
         }
       } catch (error) {
@@ -95,13 +97,9 @@ async function readAll(answer: IncomingMessage): Promise<string> {
   return text
 }
 
-async function* readLines(
-  answer: IncomingMessage,
-  onChunk: () => void,
-): AsyncGenerator<string, void, undefined> {
+async function* readLines(answer: IncomingMessage): AsyncGenerator<string, void, undefined> {
   let rest = ''
   for await (const chunk of answer as AsyncIterable<string>) {
-    onChunk()
     const lines = (rest + chunk).split('\n')
     rest = lines.pop() ?? ''
     yield* lines

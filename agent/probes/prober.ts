@@ -1,5 +1,7 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../cluster/clock.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf, OutsideError } from '../errors.ts'
+import { ProbeError } from './probe-error.ts'
 import type { Probe, ProbeResult } from './probe.ts'
 
 /** Runs sets of probes, all of a set side by side. Never rejects for what probes do; results are in their order. */
@@ -37,7 +39,7 @@ async function tryOnce(
 ): Promise<string | undefined> {
   const limit = async (ended: AbortSignal) => clock.wait(beforeLimitMs, ended)
   const outcome = await tryBefore(probe.before, signal, limit)
-  if (outcome === 'over') {
+  if ('over' in outcome) {
     return signal.aborted
       ? 'called off before there was an answer'
       : `no answer within ${beforeLimitMs / 1000} s`
@@ -53,9 +55,9 @@ async function tryUntilPassed(
   let failure: string | undefined
   for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
     const outcome = await tryBefore(probe.after, signal)
-    if (outcome === 'over') {
+    if ('over' in outcome) {
       const earlier = failure === undefined ? '' : `; the attempt before: ${failure}`
-      return `still under way when the time was over${earlier}`
+      return `still under way when the time was over${outcome.over}${earlier}`
     }
     failure = outcome.failure
     if (failure === undefined) return undefined
@@ -72,20 +74,30 @@ async function tryBefore(
   attempt: Probe['after'],
   signal: AbortSignal,
   limit?: (ended: AbortSignal) => Promise<void>,
-): Promise<{ readonly failure: string | undefined } | 'over'> {
-  if (signal.aborted) return 'over'
+): Promise<Outcome> {
+  if (signal.aborted) return { over: '' }
   const own = new AbortController()
   const over = new Promise<'over'>((resolve) => {
     signal.addEventListener('abort', () => resolve('over'), { signal: own.signal })
     void limit?.(own.signal).then(() => resolve('over'))
   })
   const tried = (async () => attempt(own.signal))().then(
-    () => ({ failure: undefined }),
-    (error: unknown) => ({ failure: messageOf(error) }),
+    () => ({ failure: undefined, error: undefined }),
+    (error: unknown) => ({ failure: messageOf(error), error }),
   )
-  try {
-    return await Promise.race([over, tried])
-  } finally {
-    own.abort()
-  }
+  const first = await Promise.race([over, tried])
+  own.abort()
+  if (first !== 'over') return first
+  // Who listens to its signal may say what it was waiting for.
+  const last = await Promise.race([tried, turns()])
+  const isTelling = last?.error instanceof OutsideError && !(last.error instanceof ProbeError)
+  return { over: isTelling ? `: ${last.failure}` : '' }
+}
+
+/** How an attempt ended, or what is to be told of one that the end of time has cut short. */
+type Outcome = { readonly failure: string | undefined } | { readonly over: string }
+
+/** As long as it takes until what an aborted signal leads to has happened. */
+async function turns(): Promise<undefined> {
+  for (let turn = 0; turn < 5; turn += 1) await setImmediate()
 }

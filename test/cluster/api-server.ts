@@ -60,6 +60,8 @@ type Changes = Readonly<Record<string, string | null>>
 export type Faults = {
   /** The next requests get this answer, whoever asks. */
   readonly answerNext: (times: number, fault: Fault) => void
+  /** All requests get this answer, until `forget`. */
+  readonly answerAll: (fault: Fault) => void
   /** No more of these. */
   readonly forget: () => void
   readonly refuseConnections: () => void
@@ -140,6 +142,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     serviceAccountDir: files.serviceAccountDir,
     faults: {
       answerNext: (times, fault) => queue.answerNext(times, fault),
+      answerAll: (fault) => queue.answerAll(fault),
       forget: () => queue.forget(),
       refuseConnections: () => front.refuse(),
       acceptConnections: async () => void (await front.listen()),

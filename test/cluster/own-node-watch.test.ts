@@ -184,6 +184,16 @@ test('a watch that says nothing, not even a bookmark, starts over with a list', 
   expect(errors.map(({ failure }) => failure)).toEqual(['timeout'])
 })
 
+test('a watch whose line never ends, though letters of it come all the time, starts over with a list', async () => {
+  const server = await startServer()
+  server.faults.answerNext(1, { verb: 'watch', body: 'drip' })
+  const { nodes, errors } = watch(connect(server, { silenceMs: 500 }))
+  await until(() => expect(verbs(server, 'list')).toBeGreaterThan(1))
+  expect(errors.map(({ failure }) => failure)).toEqual(['timeout'])
+  server.changeNode(NODE, { labels: { pool: 'db' } })
+  await until(() => expect(nodes.at(-1)?.labels['pool']).toBe('db'))
+})
+
 test('a network that swallows everything: the change is seen when it is over', async () => {
   const server = await startServer()
   const { nodes } = watch(connect(server, { silenceMs: 300, timeoutMs: 300 }))

@@ -57,7 +57,11 @@ describe.each(await usableBackends())('at the start of a machine with iptables-%
     const machine = await startHost()
     const { exitCode, stdout } = await agent(
       machine,
-      ...['--boot-restore', '--state-dir', folder, '--unit-dir', join(folder, 'units')],
+      '--boot-restore',
+      '--state-dir',
+      folder,
+      '--unit-dir',
+      join(folder, 'units'),
     )
     if (exitCode !== 0) throw new Error(stdout)
     await machine.close()

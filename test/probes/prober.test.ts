@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { OutsideError } from '../../agent/errors.ts'
+import { ProbeError } from '../../agent/probes/probe-error.ts'
 import type { Probe } from '../../agent/probes/probe.ts'
 import { createProber } from '../../agent/probes/prober.ts'
 
@@ -146,17 +147,21 @@ test('after: when the time is over, each that still fails is told with its last 
   expect(getEventListeners(stop.signal, 'abort')).toEqual([])
 })
 
-test('after: the end of time does not count as what the probe failed of', async () => {
+test.each([
+  ['what it waited for', new OutsideError('not renewed since'), ': not renewed since'],
+  ['that it was called off', new ProbeError('called off'), ''],
+  ['nothing of use', new Error('aborted'), ''],
+])('after: the end of time is what one under way failed of, which may say %s', async (_, error, words) => {
   const { clock } = handClock()
   const attempt = async (signal: AbortSignal) =>
-    new Promise<void>((_, reject) => {
-      signal.addEventListener('abort', () => reject(new OutsideError('aborted')))
+    new Promise<void>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(error))
     })
   const stop = new AbortController()
   const results = createProber(clock).after([{ name: 'a', before: attempt, after: attempt }], stop.signal)
   await setImmediate()
   stop.abort()
-  expect(await results).toEqual([{ name: 'a', failure: 'still under way when the time was over' }])
+  expect(await results).toEqual([{ name: 'a', failure: `still under way when the time was over${words}` }])
 })
 
 test.each(['before', 'after'] as const)('%s: nothing is begun when it is called off already', async (way) => {

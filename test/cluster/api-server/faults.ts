@@ -11,6 +11,8 @@ export type Fault = Aim &
     | { readonly body: 'html' }
     /** The request is carried out, and the connection ends before the answer. */
     | { readonly body: 'none' }
+    /** The head, and then a body that comes letter by letter and takes longer than anybody waits. */
+    | { readonly body: 'drip' }
     /** Its own answer, but late. */
     | { readonly delayMs: number }
   )
@@ -21,6 +23,8 @@ type Aim = { readonly verb?: string; readonly path?: string }
 export type FaultQueue = {
   /** The next requests that it is for get this answer. */
   answerNext(times: number, fault: Fault): void
+  /** All requests that it is for get this answer, until they are forgotten. */
+  answerAll(fault: Fault): void
   take(verb: string, path: string): Fault | undefined
   /** No more of them. */
   forget(): void
@@ -28,18 +32,20 @@ export type FaultQueue = {
 
 export function createFaultQueue(): FaultQueue {
   let waiting: Fault[] = []
+  let standing: Fault[] = []
   return {
+    answerAll: (fault) => void standing.push(fault),
     answerNext(times, fault) {
       for (let left = times; left > 0; left -= 1) waiting.push(fault)
     },
     forget: () => {
       waiting = []
+      standing = []
     },
     take(verb, path) {
-      const at = waiting.findIndex(
-        (fault) => (fault.verb ?? verb) === verb && path.startsWith(fault.path ?? path),
-      )
-      return at === -1 ? undefined : waiting.splice(at, 1)[0]
+      const isFor = (fault: Fault) => (fault.verb ?? verb) === verb && path.startsWith(fault.path ?? path)
+      const at = waiting.findIndex(isFor)
+      return at === -1 ? standing.find(isFor) : waiting.splice(at, 1)[0]
     },
   }
 }

@@ -9,7 +9,7 @@ import { parseTarget } from './resources.ts'
 import { verbOf } from './call.ts'
 import type { Call, Reply, World } from './call.ts'
 import { route } from './routes.ts'
-import { breakOff, commonHeaders, send } from './send-reply.ts'
+import { breakOff, commonHeaders, drip, send } from './send-reply.ts'
 import { createSilence } from './silence.ts'
 import type { Silence } from './silence.ts'
 import type { OpenWatch } from './watch.ts'
@@ -74,6 +74,7 @@ export function createFront({ world, faults, host, port: wanted, key, certificat
         await route(world, call)
         request.socket.destroy()
       } else if (fault.body === 'half') breakOff(response)
+      else if (fault.body === 'drip') drip(response)
       else send(response, { code: 200, text: '<html>Please log in</html>\n' })
       return
     }

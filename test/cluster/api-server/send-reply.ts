@@ -23,6 +23,14 @@ export function breakOff(response: ServerResponse): void {
   response.write(text, () => response.socket?.destroy())
 }
 
+/** A letter each 200 ms, for as long as somebody listens. */
+export function drip(response: ServerResponse): void {
+  response.writeHead(200, { 'Content-Type': 'application/json' })
+  response.write('{"kind":"')
+  const timer = setInterval(() => response.write('x'), 200)
+  response.on('close', () => clearInterval(timer))
+}
+
 const FLOW = 'X-Kubernetes-Pf-Flowschema-Uid'
 const LEVEL = 'X-Kubernetes-Pf-Prioritylevel-Uid'
 const PRIORITY = { [FLOW]: randomUUID(), [LEVEL]: randomUUID() }
