@@ -93,7 +93,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     onChange: () => ask('cluster'),
     onError: warn('reading the cluster failed; what was read before stays'),
   })
-  const probing = await openProbing(options, { log, network, inCluster, cluster, cutter, stop })
+  const probing = await openProbing(options, { log, network, inCluster, cluster, cutter })
   const rollouts =
     inCluster === undefined || dryRun
       ? noRollouts

@@ -38,7 +38,6 @@ export type ProbingEffects = {
   readonly inCluster: ClusterSide | undefined
   readonly cluster: ClusterWatch
   readonly cutter: Cutter
-  readonly stop: AbortSignal
 }
 
 /** How long a change waits for the sets of the cluster: what is not known then stays as it was. */
@@ -49,20 +48,22 @@ export type ProbingOptions = { readonly targetPid: number; readonly confirmDeadl
 /** Finds out how this node can be probed. */
 export async function openProbing(
   { targetPid, confirmDeadlineMs }: ProbingOptions,
-  { log, network, inCluster, cluster, cutter, stop }: ProbingEffects,
+  { log, network, inCluster, cluster, cutter }: ProbingEffects,
 ): Promise<Probing> {
   const prober = createProber(realClock)
   const shares = await sharesNetworkWith(targetPid)
-  let dns: readonly string[] | undefined
-  const seekDns = () => {
-    inCluster?.findDns(stop).then(
-      (found) => (dns = found),
-      (error: unknown) => {
-        if (!stop.aborted) log.warn({ err: error }, 'the cluster DNS is not probed: its address is not known')
-      },
-    )
+  let hasComplained = false
+  const findDns = async (signal: AbortSignal) => {
+    try {
+      return await inCluster?.findDns(signal)
+    } catch (error) {
+      if (!signal.aborted && !hasComplained) {
+        log.warn({ err: error }, 'the cluster DNS is not probed: its address is not known')
+        hasComplained = true
+      }
+      throw error
+    }
   }
-  seekDns()
   return {
     async before(probes, signal) {
       // Sets that fill up after a change was confirmed would be a change that nobody confirms.
@@ -85,11 +86,9 @@ export async function openProbing(
     },
     probesFor(rulesets) {
       cluster.startFor(rulesets)
-      // A change does not wait for it; the next one will have it.
-      if (dns === undefined) seekDns()
       return [
         ...(inCluster?.probes() ?? []),
-        ...(dns === undefined ? [] : [clusterDnsProbe(dns)]),
+        ...(inCluster === undefined ? [] : [clusterDnsProbe(findDns)]),
         ...createRulesetProbes(rulesets, network),
       ]
     },

@@ -23,6 +23,10 @@ is_backend() {
   esac
 }
 
+without_marks() {
+  if [ "$1" = yes ]; then grep -v '^:node-firewall-made-'; else cat; fi
+}
+
 restore_family() {
   family=$1
   [ -n "$(section "rules $family")" ] || return 0
@@ -48,10 +52,9 @@ restore_family() {
       return 0
     }
   fi
-  marks=none
   # A table that is there is not made by us.
-  if printf '%s\n' "$saved" | grep -q '^\*filter$'; then marks='^:node-firewall-made-'; fi
-  if section "rules $family" | grep -v -e "$marks" | "$restore" --noflush --wait=10; then
+  if printf '%s\n' "$saved" | grep -q '^\*filter$'; then has_table=yes; else has_table=no; fi
+  if section "rules $family" | without_marks "$has_table" | "$restore" --noflush --wait=10; then
     say "$family is restored with $restore"
   else
     say "$family is not restored: $restore refused the rules"

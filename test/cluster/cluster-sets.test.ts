@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { rulesetOf } from '../kernel/enforce.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
@@ -11,6 +14,7 @@ import { agents, apiServers } from './facts-fixture.ts'
 /*
  * The agent fills the sets of the cluster with what the API server says, and keeps what it read last.
  */
+let stateDir: string
 let host: Host
 let server: ApiServer
 let closed: boolean
@@ -39,16 +43,18 @@ beforeEach(async () => {
   server.slices.put(agents('ipv6', ['2001:db8::11'], { addressType: 'IPv6' }))
   server.slices.put(apiServers(['192.0.2.1']))
   mount = await createMount({ 'etcd.yaml': etcd })
+  stateDir = await mkdtemp(join(tmpdir(), 'node-firewall-state-'))
 })
 afterEach(async () => {
   for (const agent of running.splice(0)) await agent.stop()
   await mount.remove()
+  await rm(stateDir, { recursive: true, force: true })
   if (!closed) await server.close()
   await host.close()
 })
 
 async function start(): Promise<AgentProcess> {
-  const agent = await startAgent(host, { rules: mount.folder, kubeconfig: server.kubeconfigFile })
+  const agent = await startAgent(host, { rules: mount.folder, kubeconfig: server.kubeconfigFile, stateDir })
   running.push(agent)
   return agent
 }
@@ -130,6 +136,8 @@ test('rules that close some ports cost the API server nothing for the cluster, a
   await agent.stop()
   running.length = 0
   await mount.write({ 'etcd.yaml': closed22 })
+  // Else it would first go back to what was confirmed last.
+  await rm(stateDir, { recursive: true })
   const before = server.requests.length
   const other = await start()
   await other.next(({ state }) => state === 'Enforcing')

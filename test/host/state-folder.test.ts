@@ -225,7 +225,7 @@ function trim(name: string): string {
 test('clean leaves what others have put there, by whatever name', async () => {
   await folder.saveJournal(journal(1))
   await mkdir(join(path, 'last-good'))
-  const others = ['mode', 'journal.bak', 'journal.tmp', 'x.0123abcd.tmp']
+  const others = ['modes', 'journal.bak', 'journal.tmp', 'x.0123abcd.tmp']
   for (const name of others) await (await open(join(path, name), 'w')).close()
   const { removed, left } = await removeStateFolder(path)
   expect(removed).toEqual([join(path, 'journal')])

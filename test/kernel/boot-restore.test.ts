@@ -5,12 +5,6 @@ import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bootScriptFile, saveBootRestore } from '../../agent/host/boot-restore.ts'
 import { inNetworkOf } from '../../agent/host/exec.ts'
-import { readNodeFacts } from '../../agent/host/network.ts'
-import { compilePolicy } from '../../agent/netfilter/compile.ts'
-import { noClusterFacts } from '../../agent/policy/policy.ts'
-import { resolvePolicy } from '../../agent/policy/resolve.ts'
-import { families } from '../../agent/ruleset/address.ts'
-import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import { createMount } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { startHost } from '../sandbox/host.ts'
@@ -58,15 +52,19 @@ describe.each(await usableBackends())('at the start of a machine with iptables-%
     await rm(folder, { recursive: true })
   })
 
-  const policy = async () => {
-    const { rulesets } = parseRulesets([{ path: 'a.yaml', bytes: Buffer.from(everything) }])
-    const facts = await readNodeFacts(host.exec)
-    return resolvePolicy(rulesets, { facts, cluster: noClusterFacts, now: Date.now() })
-  }
+  /** What an agent leaves for the start of the machine once its rules are confirmed. */
   const save = async () => {
-    const confirmed = await policy()
-    const desired = Object.fromEntries(families.map((family) => [family, compilePolicy(confirmed, family)]))
-    await saveBootRestore(folder, { backend, desired })
+    const machine = await startHost()
+    const { exitCode, stdout } = await agent(
+      machine,
+      '--boot-restore',
+      '--state-dir',
+      folder,
+      '--unit-dir',
+      join(folder, 'units'),
+    )
+    if (exitCode !== 0) throw new Error(stdout)
+    await machine.close()
   }
   /** Runs the script as the unit would, on a host; what it prints. */
   const start = async (on: Host, env: NodeJS.ProcessEnv = {}) => {

@@ -11,16 +11,26 @@ const patient = { timeout: 30_000 }
 /** Until the API servers are known, a failsafe reaches the balancer too: that must not count. */
 const onlyPodsByBalancer = { apiServer: 'balancer' } as const
 
+/** How an agent ends, the change it ends in, and the probe that fails. */
 const ends = [
-  ['SIGKILL', 'drop'],
-  ['SIGTERM', 'reject'],
+  ['SIGKILL', { defaults: { egress: 'drop' } }, 'api server'],
+  ['SIGTERM', { failsafe: { dns: 'off' }, defaults: { egress: 'reject' } }, 'api server'],
+  [
+    'SIGKILL',
+    {
+      failsafe: { dns: 'off' },
+      rules: [{ name: 'dns', direction: 'egress', action: 'drop', protocol: 'udp', ports: [53] }],
+    },
+    'cluster dns',
+  ],
 ] as const
-const rows = rowsFor(ends, 'ways for an agent to end in a trial', ([signal]) => signal === 'SIGKILL')
+const rows = rowsFor(ends, 'ways for an agent to end in a trial', (_row, index) => index === 0)
 const backends = await backendsFor('the death of an agent in a trial')
 
 describe.each(backends)('an agent that ends in the middle of a trial, on iptables-%s', (backend) => {
   let node: TrialNode
   let agent: AgentProcess
+  let closed = 3_000
   beforeAll(async () => {
     node = await openTrialNode({ backend, deadlineSeconds: 8 })
     await node.take(onlyPodsByBalancer)
@@ -29,45 +39,49 @@ describe.each(backends)('an agent that ends in the middle of a trial, on iptable
   beforeEach(({ onTestFailed }) => onTestFailed(() => console.error(agent.log.slice(-30))))
   afterAll(async () => node.close())
 
-  test.each(rows)('%s: the next goes on with the trial, and rolls back', async (signal, action) => {
-    await node.write(goodSpec(action.length + 3_000))
-    await untilConfirmed(agent)
-    const before = await standingRules(node.sandbox.node, backend)
-    await node.write({ defaults: { egress: action } })
-    const tried = await agent.next((line) => inState('Confirming')(line) && line.msg.includes('4 probes'))
-    expect(await standingRules(node.sandbox.node, backend)).not.toBe(before)
-    await (signal === 'SIGKILL' ? agent.kill() : agent.stop())
-    expect(await standingRules(node.sandbox.node, backend)).not.toBe(before)
+  test.each(rows)(
+    '%s: the next goes on with the trial of %j, and rolls back as %s fails',
+    async (signal, spec, failing) => {
+      closed += 1
+      await node.write(goodSpec(closed))
+      await untilConfirmed(agent)
+      const before = await standingRules(node.sandbox.node, backend)
+      await node.write(spec)
+      const tried = await agent.next((line) => inState('Confirming')(line) && line.msg.includes('4 probes'))
+      expect(await standingRules(node.sandbox.node, backend)).not.toBe(before)
+      await (signal === 'SIGKILL' ? agent.kill() : agent.stop())
+      expect(await standingRules(node.sandbox.node, backend)).not.toBe(before)
 
-    agent = await node.start()
-    const first = await agent.next(({ state }) => state !== undefined)
-    expect(first).toMatchObject({ state: 'Confirming', ruleset: tried['ruleset'] })
-    const { probe } = await agent.next(({ msg }) => msg === 'the change is rolled back')
-    expect(probe).toBe('api server')
-    await agent.next(inState('RolledBack'))
-    expect(await standingRules(node.sandbox.node, backend)).toBe(before)
-    expect(await findCut(node.sandbox, { ...plainWays, ...onlyPodsByBalancer }, node.kubeconfig())).toEqual(
-      [],
-    )
-
-    const annotations = async () => node.sandbox.apiServer.annotations(nodeName)
-    await expect.poll(annotations, patient).toMatchObject({
-      'node-firewall.io/state': 'RolledBack',
-      'node-firewall.io/message': expect.stringContaining('api server failed'),
-    })
-    await expect
-      .poll(async () => rolledBackEvents(node), patient)
-      .toContainEqual(
-        expect.stringMatching(
-          new RegExp(`^ruleset ${String(tried['ruleset'])} was rolled back, api server failed`),
-        ),
+      agent = await node.start()
+      const first = await agent.next(({ state }) => state !== undefined)
+      expect(first).toMatchObject({ state: 'Confirming', ruleset: tried['ruleset'] })
+      const { probe } = await agent.next(({ msg }) => msg === 'the change is rolled back')
+      expect(probe).toBe(failing)
+      await agent.next(inState('RolledBack'))
+      expect(await standingRules(node.sandbox.node, backend)).toBe(before)
+      expect(await findCut(node.sandbox, { ...plainWays, ...onlyPodsByBalancer }, node.kubeconfig())).toEqual(
+        [],
       )
-    await agent.kill()
-    agent = await node.start()
-    expect(await agent.next(({ state }) => state !== undefined)).toMatchObject({ state: 'RolledBack' })
-    await passOnce(agent)
-    expect(writesOf(agent)).toEqual([])
-  })
+
+      const annotations = async () => node.sandbox.apiServer.annotations(nodeName)
+      await expect.poll(annotations, patient).toMatchObject({
+        'node-firewall.io/state': 'RolledBack',
+        'node-firewall.io/message': expect.stringContaining(`${failing} failed`),
+      })
+      await expect
+        .poll(async () => rolledBackEvents(node), patient)
+        .toContainEqual(
+          expect.stringMatching(
+            new RegExp(`^ruleset ${String(tried['ruleset'])} was rolled back, ${failing} failed`),
+          ),
+        )
+      await agent.kill()
+      agent = await node.start()
+      expect(await agent.next(({ state }) => state !== undefined)).toMatchObject({ state: 'RolledBack' })
+      await passOnce(agent)
+      expect(writesOf(agent)).toEqual([])
+    },
+  )
 })
 
 async function rolledBackEvents({ sandbox }: TrialNode): Promise<unknown[]> {

@@ -38,7 +38,9 @@ async function obey(order: Order): Promise<Answer> {
     case 'run':
       return { results: await prober.before(probesOf(order.ruleset), AbortSignal.any([])) }
     case 'clusterDns':
-      return { results: await prober.before([clusterDnsProbe(order.addresses)], AbortSignal.any([])) }
+      return {
+        results: await prober.before([clusterDnsProbe(async () => order.addresses)], AbortSignal.any([])),
+      }
     case 'callOff':
       return callOff(probesOf(order.ruleset))
     case 'http':
