@@ -30,7 +30,7 @@ const open = (port: number, more = {}) => ({
 const verified = (line: LogLine) => String(line['reasons']).includes('verify')
 
 /** Longer than the rest of a test takes: within it what is promised has to happen. */
-const deadline = { timeout: 20_000 }
+const deadline = { timeout: 45_000 }
 
 describe.runIf((await usableBackends()).includes('nft'))('the clock of the machine', () => {
   let host: Host

@@ -142,7 +142,7 @@ describe.each(await usableBackends())('a program on iptables-%s', (backend) => {
     const said = () => JSON.stringify(agent.log.slice(start))
     const complaint = ailments[ailment]?.complaint
     const whole = complaint === '' ? '' : `standing connections were not cut: running conntrack: `
-    await expect.poll(said, { timeout: 5_000 }).toContain(whole)
+    await expect.poll(said, { timeout: 30_000 }).toContain(whole)
     expect(said()).toContain(complaint)
     await tools.giveBack('conntrack')
     await passUntil(isWell)

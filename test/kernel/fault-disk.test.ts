@@ -145,7 +145,7 @@ describe.runIf((await usableBackends()).includes('nft'))('a disk of the host', (
       expect(JSON.stringify(line['err'])).toContain(complaint)
       expect(await ruleset()).toBe(old)
       await end(disk, agent.pid)
-      await expect.poll(ruleset, { timeout: 5_000 }).not.toBe(old)
+      await expect.poll(ruleset, { timeout: 30_000 }).not.toBe(old)
       expect((await status())['node-firewall.io/state']).toBe('Enforcing')
     },
   )
