@@ -123,11 +123,14 @@ test('without the API server an agent that starts leaves the sets as they are', 
 test('somebody who empties a set is noticed by the next look, and the set is filled again', async () => {
   const agent = await start()
   await settled()
-  await host.exec('ipset', ['flush', 'node-firewall4-apiServers'])
-  agent.signal('SIGHUP')
-  const drift = await agent.next(({ kind }) => kind !== undefined)
-  expect(drift).toMatchObject({ kind: 'set-changed', healed: true, family: 'ipv4' })
-  expect(await members('4-apiServers')).toEqual(['192.0.2.1'])
+  const drift = () => agent.log.find(({ kind }) => kind !== undefined)
+  // A pass that has just learnt of the cluster fills the set too, and calls it no drift.
+  while (drift() === undefined) {
+    await host.exec('ipset', ['flush', 'node-firewall4-apiServers'])
+    agent.signal('SIGHUP')
+    await expect.poll(async () => members('4-apiServers'), { timeout: 30_000 }).toEqual(['192.0.2.1'])
+  }
+  expect(drift()).toMatchObject({ kind: 'set-changed', healed: true, family: 'ipv4' })
 })
 
 test('rules that close some ports cost the API server nothing for the cluster, and leave no set', async () => {
