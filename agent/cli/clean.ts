@@ -11,7 +11,7 @@ import type { Unmade } from '../netfilter/unmake.ts'
 import { families } from '../ruleset/address.ts'
 import type { Annotations } from '../status/annotations.ts'
 import { noAnnotations } from '../status/annotations.ts'
-import { openNetwork } from './node.ts'
+import { openNetwork } from '../daemon/node.ts'
 
 export type CleanOptions = {
   readonly targetPid: number

@@ -5,8 +5,8 @@ import { noMemory, reconcile } from '../reconcile.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import type { Labels } from '../ruleset/select.ts'
-import { readKernelSets } from './kernel-sets.ts'
-import { openNetwork } from './node.ts'
+import { readKernelSets } from '../daemon/kernel-sets.ts'
+import { openNetwork } from '../daemon/node.ts'
 
 export type VerifyOptions = {
   readonly rules: string

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { openNetwork } from '../../agent/cli/node.ts'
+import { openNetwork } from '../../agent/daemon/node.ts'
 import { backends } from '../../agent/netfilter/backend.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
 import type { Desired } from '../../agent/netfilter/chain.ts'

@@ -1,5 +1,5 @@
 import { noTrials } from '../../agent/confirm/trials.ts'
-import { openNetwork } from '../../agent/cli/node.ts'
+import { openNetwork } from '../../agent/daemon/node.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
 import { noClusterFacts } from '../../agent/policy/policy.ts'
 import { noMemory, reconcile } from '../../agent/reconcile.ts'

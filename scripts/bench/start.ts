@@ -1,6 +1,6 @@
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openNetwork } from '../../agent/cli/node.ts'
+import { openNetwork } from '../../agent/daemon/node.ts'
 import { clearBackend } from '../../agent/netfilter/clear.ts'
 import { startAgent } from './agent-process.ts'
 import { createConfigMap } from './config-map.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openNetwork } from '../../agent/cli/node.ts'
+import { openNetwork } from '../../agent/daemon/node.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
 import { unreadClusterFacts } from '../../agent/policy/policy.ts'
 import type { ClusterFacts } from '../../agent/policy/policy.ts'

@@ -11,7 +11,7 @@ import { formatDetails } from './status-details.ts'
 import { formatTable } from './status-table.ts'
 import { realTerminal } from './terminal.ts'
 import type { Terminal } from './terminal.ts'
-import { UsageError } from './usage-error.ts'
+import { UsageError } from '../cli/usage-error.ts'
 
 export type StatusFlags = {
   readonly watch?: boolean

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { formatAge, parseDuration } from '../../agent/cli/duration.ts'
-import { plainJson, plainLine } from '../../agent/cli/plain-text.ts'
-import { formatDetails } from '../../agent/cli/status-details.ts'
-import { formatTable } from '../../agent/cli/status-table.ts'
+import { formatAge, parseDuration } from '../../agent/fleet/duration.ts'
+import { plainJson, plainLine } from '../../agent/fleet/plain-text.ts'
+import { formatDetails } from '../../agent/fleet/status-details.ts'
+import { formatTable } from '../../agent/fleet/status-table.ts'
 import { assessNode, staleAfterMs, worstFirst } from '../../agent/status/assess.ts'
 import { fleet, now } from './fleet.ts'
 

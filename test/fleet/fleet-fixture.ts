@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest'
-import type { Terminal } from '../../agent/cli/terminal.ts'
+import type { Terminal } from '../../agent/fleet/terminal.ts'
 import { kubeconfigAccess } from '../../agent/cluster/kubeconfig.ts'
 import { connectNodes } from '../../agent/cluster/list-nodes.ts'
 import type { Nodes, NodesOptions } from '../../agent/cluster/list-nodes.ts'
