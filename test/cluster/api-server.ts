@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import type { Identity, Rule } from './api-server/access-control.ts'
+import type { Backend } from './api-server/backend.ts'
 import type { Kubelet } from './api-server/call.ts'
 import { createClusterObjects } from './api-server/cluster-objects.ts'
 import type { ClusterObjects } from './api-server/cluster-objects.ts'
@@ -8,11 +8,10 @@ import { createFaultQueue } from './api-server/faults.ts'
 import type { Fault } from './api-server/faults.ts'
 import { createFront } from './api-server/front.ts'
 import type { Logged } from './api-server/front.ts'
-import { patchObject } from './api-server/patch.ts'
+import { createModel } from './api-server/model.ts'
 import { NODES } from './api-server/resources.ts'
 import { createSlices } from './api-server/slices.ts'
 import type { Slices } from './api-server/slices.ts'
-import { createStore } from './api-server/store.ts'
 import type { Store, Stored } from './api-server/store.ts'
 
 /**
@@ -50,6 +49,7 @@ export type ApiServer = {
   readonly openWatches: () => number
   readonly sendBookmarks: () => void
   readonly createToken: (identity: Identity) => string
+  readonly revokeToken: (token: string) => void
   /** The kubelet writes a new token, with other rights if some are named; the old one is good no longer. */
   readonly rotateToken: (rules?: readonly Rule[]) => Promise<void>
   readonly close: () => Promise<void>
@@ -96,27 +96,24 @@ export type ApiServerOptions = {
 const SLICES = 'endpointslices.discovery.k8s.io'
 
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
-  const { host = '127.0.0.1', rules = AGENT_RULES, futureWaitMs = 3000, bookmarkEveryMs = 60_000 } = options
+  return await serve(createModel(options), options)
+}
+
+/** Puts a front with faults before what decides on answers. */
+export async function serve(backend: Backend, options: ApiServerOptions): Promise<ApiServer> {
+  const { host = '127.0.0.1', rules = AGENT_RULES } = options
   const files = await createCredentialFiles(options.addresses)
-  const store = createStore()
-  const tokens = new Map<string, Identity>()
   const queue = createFaultQueue()
-  const kubelet: Kubelet = { log: 'in sync\n', dialTimeoutMs: 30_000 }
-  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet }
+  const { store, kubelet, answer, createToken } = backend
   const { key, certificate } = files
-  const front = createFront({ world, faults: queue, host, port: options.port ?? 0, key, certificate })
+  const front = createFront({ answer, faults: queue, host, port: options.port ?? 0, key, certificate })
   const port = await front.listen()
   const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`
 
-  const createToken = (identity: Identity) => {
-    const token = `token-${randomUUID()}`
-    tokens.set(token, identity)
-    return token
-  }
   let agentToken = ''
   const giveToken = async (rights = rules) => {
-    tokens.delete(agentToken)
-    agentToken = createToken({ user: 'system:serviceaccount:node-firewall:node-firewall', rules: rights })
+    backend.revokeToken(agentToken)
+    agentToken = createToken({ user: AGENT, rules: rights })
     await files.writeToken(agentToken)
     await files.writeKubeconfig(url, agentToken)
   }
@@ -135,6 +132,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     store,
     requests: front.requests,
     createToken,
+    revokeToken: backend.revokeToken,
     getNode,
     rotateToken: giveToken,
     caFile: files.caFile,
@@ -162,10 +160,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     },
     createNode: (name, labels = {}, annotations = {}, spec = {}) =>
       store.create(NODES, { metadata: { name, labels, annotations }, spec, status: {} }),
-    changeNode(name, change) {
-      const patch = JSON.stringify({ metadata: change })
-      store.replace(NODES, patchObject(NODES, getNode(name), 'application/merge-patch+json', patch))
-    },
+    changeNode: (name, change) => backend.patch(NODES, getNode(name), { metadata: change }),
     deleteNode: (name) => void store.remove(NODES, getNode(name)),
     slices: createSlices(store),
     objects: createClusterObjects(store),
@@ -176,10 +171,13 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     },
     async close() {
       await front.close()
+      await backend.close()
       await files.remove()
     },
   }
 }
+
+const AGENT = 'system:serviceaccount:node-firewall:node-firewall'
 
 /** What the agent's ClusterRole and its Roles allow: manifests/base/rbac.yaml. */
 export const AGENT_RULES: readonly Rule[] = [

@@ -1,17 +1,18 @@
 import { describe } from 'vitest'
+import { binaries } from './cluster-server.ts'
 import { accessConforms } from './conformance/access.ts'
 import { eventsConform } from './conformance/events.ts'
 import { lifelinesConform } from './conformance/lifelines.ts'
 import { patchesConform } from './conformance/patches.ts'
 import { readsConform } from './conformance/reads.ts'
 import { startReal } from './conformance/real.ts'
+import { reconnectsConform } from './conformance/reconnects.ts'
 import { slicesConform } from './conformance/slices.ts'
 import { openSuite } from './conformance/suite.ts'
 import type { Suite } from './conformance/suite.ts'
 import { startFake } from './conformance/target.ts'
 import { watchesConform } from './conformance/watches.ts'
 
-const binaries = process.env['KUBEBUILDER_ASSETS']
 if (binaries === undefined) {
   console.warn('SKIPPED: conformance with a real kube-apiserver: KUBEBUILDER_ASSETS is not set')
 }
@@ -33,4 +34,5 @@ function conforms(suite: Suite): void {
   slicesConform(suite)
   lifelinesConform(suite)
   eventsConform(suite)
+  reconnectsConform(suite)
 }

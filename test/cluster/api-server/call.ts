@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Identity, Verb } from './access-control.ts'
 import type { Target } from './resources.ts'
 import type { Store } from './store.ts'
@@ -15,6 +16,8 @@ export type Reply = (
   | { code: number; body: unknown; headers?: Readonly<Record<string, string>> }
   | { code: number; text: string; headers?: Readonly<Record<string, string>> }
   | { code: number; stream: (sink: Sink) => OpenWatch }
+  /** With no headers but these. */
+  | { code: number; raw: string; headers: IncomingHttpHeaders }
 ) & {
   /** A request that may take for ever, and so has no place in the queues of priority and fairness. */
   longRunning?: true

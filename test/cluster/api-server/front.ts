@@ -7,8 +7,7 @@ import { replyOf } from './faults.ts'
 import type { FaultQueue } from './faults.ts'
 import { parseTarget } from './resources.ts'
 import { verbOf } from './call.ts'
-import type { Call, Reply, World } from './call.ts'
-import { route } from './routes.ts'
+import type { Call, Reply } from './call.ts'
 import { breakOff, commonHeaders, drip, send } from './send-reply.ts'
 import { createSilence } from './silence.ts'
 import type { Silence } from './silence.ts'
@@ -43,7 +42,7 @@ export type Front = {
 }
 
 export type FrontOptions = {
-  readonly world: World
+  readonly answer: (call: Call) => Promise<Reply>
   readonly faults: FaultQueue
   readonly host: string
   /** 0: the kernel chooses one. */
@@ -52,7 +51,8 @@ export type FrontOptions = {
   readonly certificate: Buffer
 }
 
-export function createFront({ world, faults, host, port: wanted, key, certificate }: FrontOptions): Front {
+export function createFront(options: FrontOptions): Front {
+  const { faults, host, port: wanted, key, certificate } = options
   const requests: Logged[] = []
   const watches = new Map<Socket, OpenWatch>()
   const sockets = new Set<Socket>()
@@ -71,14 +71,14 @@ export function createFront({ world, faults, host, port: wanted, key, certificat
     if (fault !== undefined && 'body' in fault) {
       logged.status = 200
       if (fault.body === 'none') {
-        await route(world, call)
+        await options.answer(call)
         request.socket.destroy()
       } else if (fault.body === 'half') breakOff(response)
       else if (fault.body === 'drip') drip(response)
       else send(response, { code: 200, text: '<html>Please log in</html>\n' })
       return
     }
-    const reply = fault !== undefined && 'status' in fault ? replyOf(fault) : await route(world, call)
+    const reply = fault !== undefined && 'status' in fault ? replyOf(fault) : await options.answer(call)
     logged.status = reply.code
     if ('stream' in reply) openStream(response, reply)
     else send(response, reply)

@@ -4,6 +4,11 @@ import type { Reply } from './call.ts'
 
 /** A whole answer, with the headers of a real server. */
 export function send(response: ServerResponse, reply: Exclude<Reply, { stream: unknown }>): void {
+  if ('raw' in reply) {
+    response.writeHead(reply.code, reply.headers)
+    response.end(reply.raw)
+    return
+  }
   const text = 'text' in reply ? reply.text : `${JSON.stringify(reply.body)}\n`
   const type = 'text' in reply ? 'text/plain; charset=utf-8' : 'application/json'
   // 401 is said before anybody decides on priorities, and what may take for ever has none.

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import type { Agent } from 'node:https'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
 
@@ -32,7 +33,8 @@ export type Watching = {
 export type Body = z.infer<typeof body>
 export type Event = z.infer<typeof event>
 
-export function createHttp(url: string, caFile: string): Http {
+/** Each request has a connection of its own, unless an agent keeps them. */
+export function createHttp(url: string, caFile: string, agent: Agent | false = false): Http {
   const ca = readFileSync(caFile)
   const open = async (method: string, path: string, options: CallOptions) => {
     const { token, accept = 'application/json', contentType } = options
@@ -40,7 +42,7 @@ export function createHttp(url: string, caFile: string): Http {
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`
     if (contentType !== undefined) headers['content-type'] = contentType
     const sent = typeof options.body === 'string' ? options.body : JSON.stringify(options.body)
-    const request = httpsRequest(url + path, { method, ca, headers, agent: false })
+    const request = httpsRequest(url + path, { method, ca, headers, agent })
     request.end(options.body === undefined ? undefined : sent)
     return await firstAnswer(once(request, 'response'))
   }

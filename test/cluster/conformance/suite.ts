@@ -21,8 +21,9 @@ export type Suite = {
   readonly annotate: (name: string, annotations: unknown) => Promise<Answer>
   readonly watch: (path: string, options?: CallOptions) => Promise<Watching>
   readonly versionNow: () => Promise<string>
-  /** Makes all versions so far too old; false where that cannot be brought about. */
-  readonly compact: () => boolean
+  readonly target: () => ConformanceTarget
+  /** Leaves a row out, and says so, on a server that is older than this minor version of Kubernetes 1. */
+  readonly needs: (minor: number, skip: (note: string) => void) => void
 }
 
 /** Starts a server before the rows that follow, and stops it after them. */
@@ -61,9 +62,13 @@ export function openSuite(start: () => Promise<ConformanceTarget>): Suite {
     watch: (path, options = {}) =>
       target.http.watch(`${path}&watch=true`, { token: target.tokens.agent, ...options }),
     versionNow: async () => (await call('GET', only('none'))).body.metadata?.resourceVersion ?? '',
-    compact() {
-      target.compact?.()
-      return target.compact !== undefined
+    target: () => target,
+    needs(minor, skip) {
+      const { version } = target
+      if (version === undefined || version.minor >= minor) return
+      const note = `it takes Kubernetes 1.${minor}, this is ${version.text}`
+      console.warn(`SKIPPED: ${expect.getState().currentTestName ?? ''}: ${note}`)
+      skip(note)
     },
   }
 }

@@ -1,14 +1,23 @@
 import { AGENT_RULES, startApiServer } from '../api-server.ts'
 import type { Rule } from '../api-server/access-control.ts'
+import type { Version } from '../real/processes.ts'
 import { createHttp } from './http-client.ts'
 import type { Http } from './http-client.ts'
 
 /** A server that the conformance suite runs against. */
 export type ConformanceTarget = {
   readonly http: Http
+  readonly url: string
+  readonly caFile: string
+  /** Of a real server; the model is like the newest that the agent knows of. */
+  readonly version?: Version
   readonly tokens: Record<'admin' | 'agent' | 'narrow' | 'nobody', string>
-  /** Makes versions from before too old; absent where that cannot be brought about. */
-  compact?(): void
+  /** Makes all versions so far too old. */
+  forget(): Promise<void>
+  /** Goes away as in a crash, and comes back with all that it kept. */
+  away(meanwhile: () => Promise<void>): Promise<void>
+  /** Another token of the agent, and what ends it. */
+  createToken(): { readonly token: string; readonly end: () => void }
   stop(): Promise<void>
 }
 
@@ -32,13 +41,24 @@ export async function startFake(): Promise<ConformanceTarget> {
   const token = (user: string, rules: readonly Rule[]) => server.createToken({ user, rules })
   return {
     http: createHttp(server.url, server.caFile),
+    url: server.url,
+    caFile: server.caFile,
     tokens: {
       admin: token(USERS.admin, [{ verbs: ['*'], resources: ['*'] }]),
       agent: token(USERS.agent, AGENT_RULES),
       narrow: token(USERS.narrow, [NARROW]),
       nobody: token(USERS.nobody, []),
     },
-    compact: () => server.faults.compact(),
+    forget: async () => server.faults.compact(),
+    async away(meanwhile) {
+      server.faults.stop()
+      await meanwhile()
+      await server.faults.acceptConnections()
+    },
+    createToken() {
+      const ending = token(USERS.agent, AGENT_RULES)
+      return { token: ending, end: () => server.revokeToken(ending) }
+    },
     stop: () => server.close(),
   }
 }

@@ -1,0 +1,33 @@
+import { randomUUID } from 'node:crypto'
+import type { Identity } from './access-control.ts'
+import type { Backend } from './backend.ts'
+import type { Kubelet } from './call.ts'
+import { patchObject } from './patch.ts'
+import { route } from './routes.ts'
+import { createStore } from './store.ts'
+
+/** A kube-apiserver as far as the agent knows it, in memory. */
+export function createModel({ futureWaitMs = 3000, bookmarkEveryMs = 60_000 }: ModelOptions): Backend {
+  const store = createStore()
+  const tokens = new Map<string, Identity>()
+  const kubelet: Kubelet = { log: 'in sync\n', dialTimeoutMs: 30_000 }
+  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet }
+  return {
+    store,
+    patch(resource, object, patch) {
+      const text = JSON.stringify(patch)
+      store.replace(resource, patchObject(resource, object, 'application/merge-patch+json', text))
+    },
+    kubelet,
+    answer: async (call) => await route(world, call),
+    createToken(identity) {
+      const token = `token-${randomUUID()}`
+      tokens.set(token, identity)
+      return token
+    },
+    revokeToken: (token) => void tokens.delete(token),
+    close: async () => {},
+  }
+}
+
+export type ModelOptions = { readonly futureWaitMs?: number; readonly bookmarkEveryMs?: number }

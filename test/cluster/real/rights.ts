@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs'
+import { parseAllDocuments } from 'yaml'
+import { z } from 'zod'
+import type { Identity, Rule } from '../api-server/access-control.ts'
+import { AGENT_RULES } from '../api-server.ts'
+import type { SyncClient } from './sync-client.ts'
+
+/** ServiceAccounts, what RBAC allows them, and tokens for them. */
+export type Rights = {
+  /** Makes what manifests/base/rbac.yaml asks for, and the namespace it is in. */
+  applyManifests(): void
+  /** The agent's own account for the agent's rules; for other rules an account of its own. */
+  createToken(identity: Identity): string
+  /** One of the agent's that is bound to an object, and ends with it. */
+  createEndingToken(): { readonly token: string; readonly end: () => void }
+}
+
+export function createRights(admin: SyncClient, adminToken: string): Rights {
+  let accounts = 0
+  let tokens = 0
+
+  const post = (path: string, body: unknown, options = {}) => {
+    const answer = admin.call('POST', path, { body, contentType: 'application/json', ...options })
+    if (answer.status !== 201) throw new Error(`POST ${path}: ${answer.text}`)
+    return answer.text
+  }
+  const requestToken = (account: string, bound = {}) => {
+    tokens += 1
+    // Two that are asked for in one second would be one, but for this.
+    const spec = { expirationSeconds: 3600 + tokens, ...bound }
+    const answer = post(`${ACCOUNTS}/${account}/token`, { apiVersion: 'authentication.k8s.io/v1', spec })
+    return tokenRequest.parse(JSON.parse(answer)).status.token
+  }
+  /** What RBAC allows is known to the server a moment after it was written. */
+  const awaitRights = (token: string, rules: readonly Rule[]) => {
+    for (const rule of rules) {
+      const spec = { resourceAttributes: attributesOf(rule) }
+      while (!isAllowed(post(REVIEWS, { spec }, { token }))) pause(10)
+    }
+  }
+  const createAccount = ({ user, rules }: Identity) => {
+    accounts += 1
+    const name = user.endsWith(':node-firewall') ? `test-${accounts}` : user.replace(/.*:/, '')
+    post(ACCOUNTS, { metadata: { name } })
+    for (const [number, rule] of rules.entries()) {
+      const [kind, at] = placeOf(rule.namespace)
+      const role = `${name}-${number}`
+      post(`${at}${kind.toLowerCase()}s`, { metadata: { name: role }, rules: [policyRule(rule)] })
+      const subjects = [{ kind: 'ServiceAccount', name, namespace: NAMESPACE }]
+      const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind, name: role }
+      post(`${at}${kind.toLowerCase()}bindings`, { metadata: { name: role }, roleRef, subjects })
+    }
+    const token = requestToken(name)
+    awaitRights(token, rules)
+    return token
+  }
+
+  return {
+    applyManifests() {
+      post('/api/v1/namespaces', { metadata: { name: NAMESPACE } })
+      const file = new URL('../../../manifests/base/rbac.yaml', import.meta.url)
+      for (const document of parseAllDocuments(readFileSync(file, 'utf8'))) {
+        const content: unknown = document.toJS()
+        const { kind, metadata } = manifest.parse(content)
+        const plural = `${kind.toLowerCase()}s`
+        const [, at] = placeOf(kind.startsWith('Cluster') ? undefined : (metadata.namespace ?? NAMESPACE))
+        post(kind === 'ServiceAccount' ? ACCOUNTS : `${at}${plural}`, content)
+      }
+      awaitRights(requestToken('node-firewall'), AGENT_RULES)
+    },
+    createToken(identity) {
+      const { rules } = identity
+      if (rules === AGENT_RULES) return requestToken('node-firewall')
+      return rules.some(({ resources }) => resources.includes('*')) ? adminToken : createAccount(identity)
+    },
+    createEndingToken() {
+      const name = `token-${tokens}`
+      post(SECRETS, { metadata: { name } })
+      const boundObjectRef = { apiVersion: 'v1', kind: 'Secret', name }
+      const token = requestToken('node-firewall', { boundObjectRef })
+      return { token, end: () => void admin.call('DELETE', `${SECRETS}/${name}`) }
+    },
+  }
+}
+
+const NAMESPACE = 'node-firewall'
+const ACCOUNTS = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`
+const SECRETS = `/api/v1/namespaces/${NAMESPACE}/secrets`
+const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
+
+/** The kind of role for this namespace, and what paths to roles and bindings begin with. */
+function placeOf(namespace: string | undefined): ['Role' | 'ClusterRole', string] {
+  const rbac = '/apis/rbac.authorization.k8s.io/v1'
+  return namespace === undefined ? ['ClusterRole', `${rbac}/`] : ['Role', `${rbac}/namespaces/${namespace}/`]
+}
+
+/** `pods/log` and `leases.coordination.k8s.io` name the group behind the first dot. */
+export function policyRule({ verbs, resources, names }: Rule) {
+  const split = resources.map((resource) => {
+    const [plural = '', ...group] = resource.split('.')
+    return { plural, group: group.join('.') }
+  })
+  const apiGroups = split.map(({ group }) => group)
+  const rule = { apiGroups, resources: split.map(({ plural }) => plural), verbs }
+  return names === undefined ? rule : { ...rule, resourceNames: names }
+}
+
+function attributesOf(rule: Rule) {
+  const { apiGroups, resources, verbs, resourceNames } = { resourceNames: undefined, ...policyRule(rule) }
+  const [resource, subresource] = resources[0]?.split('/') ?? []
+  const name = resourceNames?.[0]
+  return { namespace: rule.namespace, verb: verbs[0], group: apiGroups[0], resource, subresource, name }
+}
+
+function isAllowed(review: string): boolean {
+  return accessReview.parse(JSON.parse(review)).status.allowed
+}
+
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+const manifest = z.object({
+  kind: z.string(),
+  metadata: z.object({ namespace: z.string().optional() }),
+})
+const tokenRequest = z.object({ status: z.object({ token: z.string() }) })
+const accessReview = z.object({ status: z.object({ allowed: z.boolean() }) })
