@@ -51,7 +51,7 @@ test('two 401 in a row are an error', async () => {
 
 test('a server whose certificate another CA has signed is not trusted', async () => {
   const server = await startServer()
-  const other = await startServer()
+  const other = await startServer({ real: false })
   const env = { KUBERNETES_SERVICE_HOST: server.host, KUBERNETES_SERVICE_PORT: String(server.port) }
   const getAccess = findAccess(env, other.serviceAccountDir)
   await expect(connect(server, { getAccess }).read()).rejects.toThrow(
@@ -90,7 +90,7 @@ test('a kubeconfig whose server has no TLS is refused', async () => {
 
 test('a context other than the current one, and one that is not there', async () => {
   const server = await startServer()
-  const other = await startServer()
+  const other = await startServer({ real: false })
   const clusterOf = ({ url, caFile }: ApiServer) => ({ server: url, 'certificate-authority': caFile })
   const config = {
     'current-context': 'a',

@@ -7,8 +7,8 @@ import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
 import { clientAddress, createSandbox } from '../sandbox/sandbox.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
-import { startApiServer } from './api-server.ts'
 import type { ApiServer } from './api-server.ts'
+import { startApiServer } from './cluster-server.ts'
 
 const names = ['node-a', 'node-b', 'node-c']
 const spec = {

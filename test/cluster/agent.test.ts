@@ -9,8 +9,8 @@ import type { AgentProcess } from '../sandbox/agent.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
 import { checkAnnotations } from '../status/check-annotations.ts'
-import { startApiServer } from './api-server.ts'
 import type { ApiServer } from './api-server.ts'
+import { startApiServer } from './cluster-server.ts'
 
 const external = { interfaces: { external: ['eth0'] } }
 const web = rulesetOf({

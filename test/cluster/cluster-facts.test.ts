@@ -25,7 +25,7 @@ test('all slices of both families are one set, sorted, with each address once', 
   server.slices.put(agents('ipv6', ['fd88::12', 'fd88::11'], { addressType: 'IPv6' }))
   server.slices.put(agents('names', ['node.example.org'], { addressType: 'FQDN' }))
   server.slices.put(agents('empty', []))
-  server.slices.put(agents('of another Service', ['10.0.0.1'], { service: 'other' }))
+  server.slices.put(agents('of-another-service', ['10.0.0.1'], { service: 'other' }))
   server.slices.put({ ...agents('elsewhere', ['10.0.0.2']), namespace: 'kube-system' })
   const time = createTime()
   const seen = follow(server, time, { podCidrs: [parseCidr('10.99.0.0/16'), parseCidr('10.244.1.0/24')] })
@@ -163,7 +163,8 @@ test('a right that is taken away later is reported once, and the last value stay
 
 test('a Node that has no pod CIDR yet is asked again, and never once it has', async () => {
   const server = await startCluster()
-  server.store.replace(NODES, { ...server.getNode(NODE), spec: {} })
+  server.deleteNode(NODE)
+  server.createNode(NODE)
   const time = createTime()
   const seen = follow(server, time)
   await untilSeen(seen, time, { ...all, podCIDRs: [] })

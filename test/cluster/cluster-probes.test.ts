@@ -1,11 +1,12 @@
-import { createServer } from 'node:net'
-import { once } from 'node:events'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { OutsideError } from '../../agent/errors.ts'
 import type { Rule } from './api-server/access-control.ts'
+import { createCredentialFiles } from './api-server/credentials.ts'
 import { PODS } from './api-server/resources.ts'
+import type { ApiServer } from './api-server.ts'
 import { NODE, until } from './own-node-fixture.ts'
 import { POD, REQUESTS, failureOf, probeOf, probesOf, startWorking } from './probes-fixture.ts'
+import { startKubelet } from './real/kubelet.ts'
 
 const never = new AbortController().signal
 const names = ['api server', 'lease', 'kubelet log'] as const
@@ -106,11 +107,11 @@ describe('kubelet log', () => {
 
   test('a kubelet that listens, and then does not', async () => {
     const server = await startWorking()
-    const { port, stop } = await listen()
+    const { port, stop } = await startOtherKubelet(server)
     server.objects.setKubelet(NODE, '127.0.0.1', port)
     const probe = probeOf(server, 'kubelet log')
     await probe.before(never)
-    await stop()
+    stop()
     const query = '?limitBytes=1&tailLines=1'
     const url = `https://127.0.0.1:${port}/containerLogs/node-firewall/${POD}/agent${query}`
     expect(String(await failureOf(probe.after(never)))).toContain(
@@ -136,14 +137,12 @@ describe('kubelet log', () => {
   })
 })
 
-async function listen() {
-  const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const stop = async () => {
-    server.close()
-    await once(server, 'close')
-  }
-  onTestFinished(() => void server.close())
-  return { port: typeof address === 'object' && address !== null ? address.port : 0, stop }
+async function startOtherKubelet(server: ApiServer) {
+  const files = await createCredentialFiles()
+  const { port, close } = await startKubelet(files.key, files.certificate, server.kubelet)
+  onTestFinished(async () => {
+    close()
+    await files.remove()
+  })
+  return { port, stop: close }
 }

@@ -11,11 +11,14 @@ export const binaries = process.env['KUBEBUILDER_ASSETS']
  * The API server of tests that hold for any: a kube-apiserver where KUBEBUILDER_ASSETS names one, behind a front that
  * can be silent, refuse and cut; else the model in memory, behind the same front.
  */
-export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
-  if (binaries === undefined) return await startModel(options)
+export async function startApiServer({ real: wanted, ...options }: Options = {}): Promise<ApiServer> {
+  if (binaries === undefined || wanted === false) return await startModel(options)
   real ??= startRealServer(binaries)
   return await serve((await real).open(), options)
 }
+
+/** `real: false`: the test needs what no real server does on demand, or two servers at once. */
+export type Options = ApiServerOptions & { readonly real?: false }
 
 let real: Promise<RealServer> | undefined
 

@@ -7,8 +7,8 @@ import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
-import { startApiServer } from './api-server.ts'
 import type { ApiServer } from './api-server.ts'
+import { startApiServer } from './cluster-server.ts'
 import { agents, apiServers } from './facts-fixture.ts'
 
 /*

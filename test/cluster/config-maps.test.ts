@@ -3,7 +3,8 @@ import type { ApiError } from '../../agent/cluster/api-error.ts'
 import { spreadMs } from '../../agent/cluster/config-map.ts'
 import { connectConfigMaps } from '../../agent/cluster/config-maps.ts'
 import type { ConfigMapsOptions, ReadConfigMaps } from '../../agent/cluster/config-maps.ts'
-import type { ApiServer, ApiServerOptions } from './api-server.ts'
+import type { ApiServer } from './api-server.ts'
+import type { Options } from './cluster-server.ts'
 import { hurriedClock, startServer, until } from './own-node-fixture.ts'
 import { accessTo } from './probes-fixture.ts'
 
@@ -11,7 +12,7 @@ const NAME = 'node-firewall-rules'
 
 async function startWith(
   data: Readonly<Record<string, string>> | undefined,
-  options: ApiServerOptions = {},
+  options: Options = {},
 ): Promise<ApiServer> {
   const server = await startServer(options)
   if (data !== undefined) server.objects.putConfigMap(NAME, { data })

@@ -47,11 +47,14 @@ export function tell(server: ApiServer, options: Partial<EventsOptions> = {}): T
   const kept = () =>
     server.objects
       .events()
-      .toSorted((a, b) => createdAt(server, a.metadata.uid) - createdAt(server, b.metadata.uid))
+      .toSorted((a, b) => sentAt(server, a.metadata.name) - sentAt(server, b.metadata.name))
       .map(({ message, count }) => [message, count] as const)
   return { ...events, errors, waits, kept }
 }
 
-function createdAt(server: ApiServer, uid: string): number {
-  return (server.store.since(0) ?? []).findIndex(({ object }) => object.metadata.uid === uid)
+/** The first request that was about it. */
+function sentAt(server: ApiServer, name: string): number {
+  return server.requests.findIndex(
+    ({ path, body }) => path.endsWith(`/${name}`) || body.includes(`"${name}"`),
+  )
 }

@@ -6,8 +6,9 @@ import { watchClusterFacts } from '../../agent/cluster/cluster-facts.ts'
 import type { ClusterFacts, ClusterFactsOptions } from '../../agent/cluster/cluster-facts.ts'
 import { formatCidr } from '../../agent/ruleset/address.ts'
 import type { Cidr } from '../../agent/ruleset/address.ts'
-import { startApiServer } from './api-server.ts'
-import type { ApiServer, ApiServerOptions } from './api-server.ts'
+import type { ApiServer } from './api-server.ts'
+import { startApiServer } from './cluster-server.ts'
+import type { Options } from './cluster-server.ts'
 import type { SliceDraft } from './api-server/slices.ts'
 import { until } from './own-node-fixture.ts'
 
@@ -33,7 +34,7 @@ export function apiServers(addresses: readonly string[], port = 6443) {
 }
 
 /** A server with one Node, two agents and one API server, until the end of the test. */
-export async function startCluster(options: ApiServerOptions = {}): Promise<ApiServer> {
+export async function startCluster(options: Options = {}): Promise<ApiServer> {
   const server = await startApiServer(options)
   onTestFinished(() => server.close())
   server.createNode(NODE, {}, {}, { podCIDRs: ['10.244.1.0/24', 'fd44:1::/64'] })

@@ -4,13 +4,14 @@ import { kubeconfigAccess } from '../../agent/cluster/kubeconfig.ts'
 import { connectNodes } from '../../agent/cluster/list-nodes.ts'
 import type { NodesOptions } from '../../agent/cluster/list-nodes.ts'
 import type { NodeMeta } from '../../agent/cluster/wire.ts'
-import { startApiServer } from './api-server.ts'
 import type { ApiServer } from './api-server.ts'
+import { startApiServer } from './cluster-server.ts'
+import type { Options } from './cluster-server.ts'
 import { NODES } from './api-server/resources.ts'
 import { hurriedClock, until } from './own-node-fixture.ts'
 
-async function startServer(nodes = 0): Promise<ApiServer> {
-  const server = await startApiServer()
+async function startServer(nodes = 0, options: Options = {}): Promise<ApiServer> {
+  const server = await startApiServer(options)
   onTestFinished(() => server.close())
   for (let number = 1; number <= nodes; number += 1) server.createNode(nameOf(number), { pool: 'web' })
   return server
@@ -122,7 +123,7 @@ test('a watch shows all nodes, in pages too, and then each that comes, changes a
 })
 
 test('a watch goes on from its last bookmark, and lists again what was forgotten', async () => {
-  const server = await startServer(2)
+  const server = await startServer(2, { real: false })
   const { names, errors } = watch(server)
   await until(() => expect(server.openWatches()).toBe(1))
   server.sendBookmarks()

@@ -5,13 +5,14 @@ import type { ApiError } from '../../agent/cluster/api-error.ts'
 import type { Clock } from '../../agent/cluster/clock.ts'
 import { connectOwnNode } from '../../agent/cluster/own-node.ts'
 import type { NodeMeta, OwnNode, OwnNodeOptions } from '../../agent/cluster/own-node.ts'
-import { startApiServer } from './api-server.ts'
-import type { ApiServer, ApiServerOptions } from './api-server.ts'
+import type { ApiServer } from './api-server.ts'
+import { startApiServer } from './cluster-server.ts'
+import type { Options } from './cluster-server.ts'
 
 export const NODE = 'worker-1'
 
 /** A server with one Node, until the end of the test. */
-export async function startServer(options: ApiServerOptions = {}): Promise<ApiServer> {
+export async function startServer(options: Options = {}): Promise<ApiServer> {
   const server = await startApiServer(options)
   onTestFinished(() => server.close())
   server.createNode(NODE, { pool: 'web' }, { 'example.org/owner': 'infra' })

@@ -2,7 +2,8 @@ import { findAccess } from '../../agent/cluster/access.ts'
 import { createClusterProbes } from '../../agent/cluster/cluster-probes.ts'
 import type { ClusterProbesOptions } from '../../agent/cluster/cluster-probes.ts'
 import type { Probe } from '../../agent/probes/probe.ts'
-import type { ApiServer, ApiServerOptions } from './api-server.ts'
+import type { ApiServer } from './api-server.ts'
+import type { Options } from './cluster-server.ts'
 import { NODE, hurriedClock, startServer } from './own-node-fixture.ts'
 
 export const POD = 'node-firewall-7gv9h'
@@ -15,7 +16,7 @@ export const REQUESTS = {
 } as const
 
 /** A cluster in which everything works: a Node, its Lease of this moment, and the agent's pod on it. */
-export async function startWorking(options: ApiServerOptions = {}): Promise<ApiServer> {
+export async function startWorking(options: Options = {}): Promise<ApiServer> {
   const server = await startServer(options)
   server.objects.renewLease(NODE)
   server.objects.createPod('node-firewall', POD, NODE)

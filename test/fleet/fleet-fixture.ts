@@ -3,8 +3,8 @@ import type { Terminal } from '../../agent/fleet/terminal.ts'
 import { kubeconfigAccess } from '../../agent/cluster/kubeconfig.ts'
 import { connectNodes } from '../../agent/cluster/list-nodes.ts'
 import type { Nodes, NodesOptions } from '../../agent/cluster/list-nodes.ts'
-import { startApiServer } from '../cluster/api-server.ts'
 import type { ApiServer } from '../cluster/api-server.ts'
+import { startApiServer } from '../cluster/cluster-server.ts'
 import { hurriedClock } from '../cluster/own-node-fixture.ts'
 
 /** A cluster, until the end of the test. */

@@ -46,7 +46,8 @@ export function createClusterObjects(store: Store): ClusterObjects {
       store.create(PODS, { metadata: { name, namespace }, spec, status: {} })
     },
     createService(namespace, name, clusterIPs) {
-      const spec = { clusterIP: clusterIPs[0], clusterIPs, ports: DNS_PORTS }
+      const policy = clusterIPs.length > 1 ? { ipFamilyPolicy: 'RequireDualStack' } : {}
+      const spec = { clusterIP: clusterIPs[0], clusterIPs, ...policy, ports: DNS_PORTS }
       store.create(SERVICES, { metadata: { name, namespace }, spec, status: { loadBalancer: {} } })
     },
     putConfigMap(name, content, changedAt = new Date()) {

@@ -9,7 +9,7 @@ import type { ConformanceTarget } from './target.ts'
 /** Starts `etcd` and `kube-apiserver` from `binaries`, on loopback, with the users of the suite. */
 export async function startReal(binaries: string): Promise<ConformanceTarget> {
   const server = await startKubeApiServer(binaries)
-  const { url, caFile, etcdUrl, adminToken } = server
+  const { url, caFile, adminToken } = server
   const admin = await createSyncClient(url, caFile, adminToken)
   const rights = createRights(admin, adminToken)
   rights.applyManifests()
@@ -32,7 +32,7 @@ export async function startReal(binaries: string): Promise<ConformanceTarget> {
     async forget() {
       // The list's version is the counter of etcd; the server's memory of changes begins with its start.
       const { body } = admin.call('GET', '/api/v1/namespaces?limit=1')
-      await compact(etcdUrl, body.metadata?.resourceVersion ?? '')
+      await server.compact(Number(body.metadata?.resourceVersion))
       await away(async () => {})
     },
     away,
@@ -42,10 +42,4 @@ export async function startReal(binaries: string): Promise<ConformanceTarget> {
       await server.stop()
     },
   }
-}
-
-async function compact(etcdUrl: string, revision: string): Promise<void> {
-  const body = JSON.stringify({ revision, physical: true })
-  const answer = await fetch(`${etcdUrl}/v3/kv/compaction`, { method: 'POST', body })
-  if (!answer.ok) throw new Error(`compacting etcd: ${await answer.text()}`)
 }

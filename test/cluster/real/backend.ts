@@ -23,8 +23,11 @@ export async function startRealServer(binaries: string): Promise<RealServer> {
   rights.applyManifests()
   const kubelet: Kubelet = { log: '', dialTimeoutMs: 30_000 }
   const files = await createCredentialFiles()
-  const { nodeStatus, ...logs } = await startKubelet(files.key, files.certificate, kubelet)
-  const store = createRealStore(admin, nodeStatus)
+  const logs = await startKubelet(files.key, files.certificate, kubelet)
+  const store = createRealStore(admin, {
+    addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+    daemonEndpoints: { kubeletEndpoint: { Port: logs.port } },
+  })
   const { forward, close } = createForward(url, caFile)
   let isOpen = false
 
@@ -34,11 +37,19 @@ export async function startRealServer(binaries: string): Promise<RealServer> {
       isOpen = true
       kubelet.log = 'in sync\n'
       const revoked = new Set<string>()
+      let compaction = Promise.resolve()
+      const compact = () => {
+        store.compact()
+        compaction = server.compact(store.floor())
+      }
       return {
-        store,
+        store: { ...store, compact },
         patch: (resource, object, patch) => store.patch(resource, object, patch),
         kubelet,
-        answer: async (call) => forgotten(store, call) ?? (await forward(withoutRevoked(revoked, call))),
+        async answer(call) {
+          await compaction
+          return forgotten(store, call) ?? (await forward(withoutRevoked(revoked, call)))
+        },
         createToken: (identity) => rights.createToken(identity),
         revokeToken: (token) => void revoked.add(token),
         async close() {

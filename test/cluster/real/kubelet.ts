@@ -10,10 +10,7 @@ export async function startKubelet(key: Buffer, cert: Buffer, kubelet: Kubelet) 
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   return {
-    nodeStatus: {
-      addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
-      daemonEndpoints: { kubeletEndpoint: { Port: port } },
-    },
+    port,
     close() {
       server.closeAllConnections()
       server.close()

@@ -16,10 +16,11 @@ import { createHttp } from '../conformance/http-client.ts'
 export type KubeApiServer = {
   readonly url: string
   readonly caFile: string
-  readonly etcdUrl: string
   /** Of a user who may do everything. */
   readonly adminToken: string
   readonly version: Version
+  /** Makes etcd forget what was before a revision. */
+  compact(revision: number): Promise<void>
   /** Ends the server at once, as a crash does; etcd stays. */
   kill(): Promise<void>
   /** The same port, the same data. */
@@ -103,7 +104,12 @@ export async function startKubeApiServer(binaries: string): Promise<KubeApiServe
   }
   await start()
   const version = readVersion((await http.call('GET', '/version', { token: ADMIN })).text)
-  return { url, caFile, etcdUrl, adminToken: ADMIN, version, start, kill, stop }
+  const compact = async (revision: number) => {
+    const body = JSON.stringify({ revision, physical: true })
+    const answer = await fetch(`${etcdUrl}/v3/kv/compaction`, { method: 'POST', body })
+    if (!answer.ok) throw new Error(`compacting etcd: ${await answer.text()}`)
+  }
+  return { url, caFile, adminToken: ADMIN, version, compact, start, kill, stop }
 }
 
 const ADMIN = 'token-admin'

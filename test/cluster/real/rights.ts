@@ -3,6 +3,7 @@ import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import type { Identity, Rule } from '../api-server/access-control.ts'
 import { AGENT_RULES } from '../api-server.ts'
+import { pause } from './sync-client.ts'
 import type { SyncClient } from './sync-client.ts'
 
 /** ServiceAccounts, what RBAC allows them, and tokens for them. */
@@ -114,10 +115,6 @@ function attributesOf(rule: Rule) {
 
 function isAllowed(review: string): boolean {
   return accessReview.parse(JSON.parse(review)).status.allowed
-}
-
-function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
 const manifest = z.object({

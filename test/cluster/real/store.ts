@@ -3,6 +3,7 @@ import { NODES, apiVersion } from '../api-server/resources.ts'
 import type { Resource } from '../api-server/resources.ts'
 import { isRecord, readObject } from '../api-server/objects.ts'
 import type { Store, Stored } from '../api-server/store.ts'
+import { pause } from './sync-client.ts'
 import type { SyncAnswer, SyncClient } from './sync-client.ts'
 
 /**
@@ -25,6 +26,12 @@ export function createRealStore(admin: SyncClient, nodeStatus: object): RealStor
     isRecord(status) && !isDeepStrictEqual(status, object['status']) && Object.keys(status).length > 0
       ? objectOf(send('PATCH', `${path}/status`, { status }), resource)
       : object
+  /** Waits until the server's cache has it too: requests for resourceVersion=0 are answered out of that. */
+  const settled = (resource: Resource, object: Stored) => {
+    const { namespace, name, resourceVersion } = object.metadata
+    send('GET', `${pathOf(resource, namespace)}/${name}?resourceVersion=${resourceVersion}`)
+    return object
+  }
 
   return {
     version,
@@ -41,18 +48,18 @@ export function createRealStore(admin: SyncClient, nodeStatus: object): RealStor
       const path = pathOf(resource, metadata.namespace)
       const more = resource === NODES ? { status: nodeStatus } : {}
       const made = objectOf(send('POST', path, { metadata: own, ...draft, ...more }), resource)
-      return putStatus(resource, `${path}/${metadata.name}`, made, draft['status'])
+      return settled(resource, putStatus(resource, `${path}/${metadata.name}`, made, draft['status']))
     },
     replace(resource, { metadata, ...content }) {
       const { managedFields: _, ...own } = metadata
       const path = `${pathOf(resource, metadata.namespace)}/${metadata.name}`
       const changed = objectOf(send('PUT', path, { metadata: own, ...content }), resource)
-      return putStatus(resource, path, changed, content['status'])
+      return settled(resource, putStatus(resource, path, changed, content['status']))
     },
     remove(resource, object) {
-      send('DELETE', `${pathOf(resource, object.metadata.namespace)}/${object.metadata.name}`, {
-        gracePeriodSeconds: 0,
-      })
+      const path = `${pathOf(resource, object.metadata.namespace)}/${object.metadata.name}`
+      send('DELETE', path, { gracePeriodSeconds: 0 })
+      while (admin.call('GET', `${path}?resourceVersion=0`).status !== 404) pause(5)
       return object
     },
     since: notHere,
@@ -66,7 +73,8 @@ export function createRealStore(admin: SyncClient, nodeStatus: object): RealStor
     },
     onChange: notHere,
     patch(resource, { metadata }, change) {
-      send('PATCH', `${pathOf(resource, metadata.namespace)}/${metadata.name}`, change)
+      const path = `${pathOf(resource, metadata.namespace)}/${metadata.name}`
+      settled(resource, objectOf(send('PATCH', path, change), resource))
     },
     empty(resource, namespace) {
       send('DELETE', pathOf(resource, namespace), { gracePeriodSeconds: 0 })

@@ -25,6 +25,7 @@ export async function createSyncClient(url: string, caFile: string, token: strin
   return {
     call(method, path, options = {}) {
       Atomics.store(signal, 0, 0)
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       here.postMessage({ method, path, options })
       Atomics.wait(signal, 0, 0, 30_000)
       const received: { message: { answer?: SyncAnswer; failure?: string } } | undefined =
@@ -38,4 +39,9 @@ export async function createSyncClient(url: string, caFile: string, token: strin
       await worker.terminate()
     },
   }
+}
+
+/** Waits in the middle of what is not async. */
+export function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
