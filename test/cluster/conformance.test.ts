@@ -11,6 +11,7 @@ import { slicesConform } from './conformance/slices.ts'
 import { openSuite } from './conformance/suite.ts'
 import type { Suite } from './conformance/suite.ts'
 import { startFake } from './conformance/target.ts'
+import { uninstallConforms } from './conformance/uninstall.ts'
 import { watchesConform } from './conformance/watches.ts'
 
 if (binaries === undefined) {
@@ -34,5 +35,6 @@ function conforms(suite: Suite): void {
   slicesConform(suite)
   lifelinesConform(suite)
   eventsConform(suite)
+  uninstallConforms(suite)
   reconnectsConform(suite)
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
 import { authenticate, authorize } from './access-control.ts'
 import type { Verb } from './access-control.ts'
 import { header, verbOf } from './call.ts'
@@ -12,7 +13,7 @@ import type { Representation } from './represent.ts'
 import { EVENTS, PODS, findResource, hasGroup, parseTarget } from './resources.ts'
 import type { Resource, Target } from './resources.ts'
 import { selectedName } from './selectors.ts'
-import { Refusal, alreadyExists, badRequest, failure, futureVersion, notFound } from './statuses.ts'
+import { Refusal, alreadyExists, badRequest, conflict, failure, futureVersion, notFound } from './statuses.ts'
 import type { Store, Stored } from './store.ts'
 import { validateEvent, validateMetadata } from './validate.ts'
 import { prepareWatch } from './watch.ts'
@@ -72,7 +73,9 @@ async function handle(world: World, call: Call, { verb, target, resource }: Aim)
       return ok(query.get('dryRun') === 'All' ? after : store.replace(resource, after), representation)
     }
     case 'delete': {
-      const { metadata } = store.remove(resource, find(store, resource, namespace, name))
+      const found = find(store, resource, namespace, name)
+      checkPrecondition(resource, found, call.body)
+      const { metadata } = store.remove(resource, found)
       const details = { name: metadata.name, kind: resource.plural, uid: metadata.uid }
       return {
         code: 200,
@@ -94,6 +97,19 @@ function create(store: Store, call: Call, { target, resource }: Aim, representat
   const object = store.create(resource, { ...draft, metadata: { ...draft.metadata, namespace } })
   return { code: 201, body: representation.object(object) }
 }
+
+/** 409 for an object of that name which is another one by now. */
+function checkPrecondition(resource: Resource, { metadata }: Stored, body: string): void {
+  const { preconditions } = deleteOptions.parse(body === '' ? {} : parseBody(body))
+  const { uid = metadata.uid } = preconditions
+  if (uid === metadata.uid) return
+  const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`
+  throw conflict(resource, metadata.name, why)
+}
+
+const deleteOptions = z.object({
+  preconditions: z.object({ uid: z.string().optional() }).default({}),
+})
 
 const EMPTY = { uid: '', resourceVersion: '', creationTimestamp: '' }
 

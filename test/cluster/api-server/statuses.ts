@@ -67,10 +67,10 @@ export function alreadyExists(resource: Resource, name: string): Refusal {
   return new Refusal(failure(409, 'AlreadyExists', message, about(resource, name)))
 }
 
-export function conflict(resource: Resource, name: string): Refusal {
-  const message =
-    `Operation cannot be fulfilled on ${qualifiedName(resource)} "${name}": ` +
-    'the object has been modified; please apply your changes to the latest version and try again'
+const MODIFIED = 'the object has been modified; please apply your changes to the latest version and try again'
+
+export function conflict(resource: Resource, name: string, why = MODIFIED): Refusal {
+  const message = `Operation cannot be fulfilled on ${qualifiedName(resource)} "${name}": ${why}`
   return new Refusal(failure(409, 'Conflict', message, about(resource, name)))
 }
 

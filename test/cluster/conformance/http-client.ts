@@ -41,9 +41,12 @@ export function createHttp(url: string, caFile: string, agent: Agent | false = f
     const headers: Record<string, string> = { accept, 'user-agent': 'conformance/1' }
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`
     if (contentType !== undefined) headers['content-type'] = contentType
-    const sent = typeof options.body === 'string' ? options.body : JSON.stringify(options.body)
+    const { body } = options
+    const sent = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
+    // For DELETE Node.js would leave it out.
+    if (sent !== undefined) headers['content-length'] = String(Buffer.byteLength(sent))
     const request = httpsRequest(url + path, { method, ca, headers, agent })
-    request.end(options.body === undefined ? undefined : sent)
+    request.end(sent)
     return await firstAnswer(once(request, 'response'))
   }
   return {
