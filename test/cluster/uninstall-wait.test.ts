@@ -48,8 +48,7 @@ function setDaemonSet(server: ApiServer, status: Status, initContainers = [{ nam
   const before = server.store.get(DAEMON_SETS, NAMESPACE, 'node-firewall')
   if (before === undefined) server.store.create(DAEMON_SETS, { metadata, spec, status })
   else {
-    // The fake counts a change of the status as one of the object.
-    const observedGeneration = (before.metadata.generation ?? 0) + 1
+    const observedGeneration = before.metadata.generation
     server.store.replace(DAEMON_SETS, { ...before, spec, status: { ...status, observedGeneration } })
   }
 }

@@ -7,7 +7,8 @@ export type Resource = {
   readonly plural: string
   readonly kind: string
   readonly namespaced: boolean
-  readonly hasGeneration?: boolean
+  /** What of an object its generation counts the changes of, in the resources that have one. */
+  readonly counted?: (object: Readonly<Record<string, unknown>>, labels: unknown) => unknown
   /** The required fields, as a bookmark shows them: with nothing in them. */
   readonly zero: Readonly<Record<string, unknown>>
 }
@@ -101,7 +102,7 @@ export const ENDPOINT_SLICES: Resource = {
   plural: 'endpointslices',
   kind: 'EndpointSlice',
   namespaced: true,
-  hasGeneration: true,
+  counted: ({ endpoints, ports }, labels) => [endpoints, ports, labels],
   zero: { addressType: '', endpoints: null, ports: null },
 }
 

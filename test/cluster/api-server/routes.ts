@@ -103,8 +103,12 @@ function checkPrecondition(resource: Resource, { metadata }: Stored, body: strin
   const { preconditions } = deleteOptions.parse(body === '' ? {} : parseBody(body))
   const { uid = metadata.uid } = preconditions
   if (uid === metadata.uid) return
-  const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`
-  throw conflict(resource, metadata.name, why)
+  const { group, kind } = resource
+  const why =
+    `the UID in the precondition (${uid}) does not match the UID in record (${metadata.uid}). ` +
+    'The object might have been deleted and then recreated'
+  // A real server names the kind here, and not the resource.
+  throw conflict({ ...resource, group, plural: kind }, metadata.name, why)
 }
 
 const deleteOptions = z.object({

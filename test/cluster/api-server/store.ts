@@ -9,7 +9,6 @@ export type Metadata = {
   uid: string
   resourceVersion: string
   creationTimestamp: string
-  /** Counts the changes of all but the metadata, in the resources that have it. */
   generation?: number | undefined
   labels?: Record<string, string> | undefined
   annotations?: Record<string, string> | undefined
@@ -92,7 +91,7 @@ export function createStore(now: () => Date = () => new Date()): Store {
       if (labels !== undefined) metadata.labels = labels
       if (annotations !== undefined) metadata.annotations = annotations
       if (managedFields !== undefined) metadata.managedFields = managedFields
-      if (resource.hasGeneration === true) metadata.generation = 1
+      if (resource.counted !== undefined) metadata.generation = 1
       const object = { ...draft, kind: resource.kind, apiVersion: apiVersion(resource), metadata }
       return commit('ADDED', resource, object, undefined)
     },
@@ -100,7 +99,7 @@ export function createStore(now: () => Date = () => new Date()): Store {
       const object = withoutEmpty(changed)
       const before = objects.get(keyOf(resource, object.metadata.namespace, object.metadata.name))
       if (before !== undefined && isDeepStrictEqual(before, object)) return before
-      return commit('MODIFIED', resource, withGeneration(object, before), before)
+      return commit('MODIFIED', resource, withGeneration(resource, object, before), before)
     },
     remove: (resource, object) => commit('DELETED', resource, object, object),
     since: (version) => (version < floor ? undefined : history.filter((change) => change.version > version)),
@@ -125,14 +124,11 @@ function prefixOf(resource: Resource, namespace: string | undefined): string {
   return namespace === undefined ? `${qualifiedName(resource)}/` : keyOf(resource, namespace, '')
 }
 
-function withGeneration(object: Stored, before: Stored | undefined): Stored {
+function withGeneration({ counted }: Resource, object: Stored, before: Stored | undefined): Stored {
   const { generation } = before?.metadata ?? {}
-  if (
-    generation === undefined ||
-    isDeepStrictEqual({ ...before, metadata: {} }, { ...object, metadata: {} })
-  ) {
-    return object
-  }
+  if (before === undefined || generation === undefined || counted === undefined) return object
+  const [was, is] = [before, object].map((each) => counted(each, each.metadata.labels))
+  if (isDeepStrictEqual(was, is)) return object
   return { ...object, metadata: { ...object.metadata, generation: generation + 1 } }
 }
 

@@ -17,7 +17,7 @@ export const DAEMON_SETS: Resource = {
   plural: 'daemonsets',
   kind: 'DaemonSet',
   namespaced: true,
-  hasGeneration: true,
+  counted: ({ spec }) => spec,
   zero: {},
 }
 

@@ -133,7 +133,11 @@ export function patchesConform(suite: Suite): void {
   test('a body that is not JSON: 400', async () => {
     const { name } = await createNode()
     const answer = await patch(name, {}, { body: '{"metadata":' })
-    expect(refusal(answer)).toEqual([400, 'BadRequest', 'error decoding patch: unexpected end of JSON input'])
+    expect(refusal(answer)).toEqual([
+      400,
+      'BadRequest',
+      expect.stringMatching(/^(error decoding patch: unexpected end of JSON input|Invalid JSON Patch)$/),
+    ])
   })
 
   test('an Accept that cannot be served: 406', async () => {
@@ -142,7 +146,7 @@ export function patchesConform(suite: Suite): void {
     expect(refusal(answer)).toEqual([
       406,
       'NotAcceptable',
-      expect.stringMatching(/^406: Not Acceptable\n\nAvailable representations: application\/json/),
+      expect.stringMatching(/^406: Not Acceptable(\n\nAvailable representations: application\/json|$)/),
     ])
   })
 

@@ -107,12 +107,18 @@ export function readsConform(suite: Suite): void {
     for (const _ of [1, 2, 3]) await createNode({ pages: 'yes' })
     const path = '/api/v1/nodes?labelSelector=pages%3Dyes&limit=2'
     const first = await call('GET', path)
-    expect(first.body.items).toHaveLength(2)
     const token = first.body.metadata?.continue ?? ''
-    const second = await call('GET', `${path}&continue=${token}`)
-    expect(second.body.items).toHaveLength(1)
-    expect(second.body.metadata?.continue).toBeUndefined()
-    expect(second.body.metadata?.resourceVersion).toBe(first.body.metadata?.resourceVersion)
+    const pages = [first]
+    for (let next = token; next !== ''; next = pages.at(-1)?.body.metadata?.continue ?? '') {
+      pages.push(await call('GET', `${path}&continue=${next}`))
+    }
+    // With a selector a page may hold less than it could.
+    expect(pages.length).toBeGreaterThan(1)
+    expect(pages.flatMap(({ body }) => body.items)).toHaveLength(3)
+    for (const { body } of pages) {
+      expect(body.items?.length).toBeLessThanOrEqual(2)
+      expect(body.metadata?.resourceVersion).toBe(first.body.metadata?.resourceVersion)
+    }
     const mixed = await call('GET', `${path}&continue=${token}&resourceVersion=5`)
     expect(refusal(mixed)).toEqual([
       400,
@@ -160,10 +166,13 @@ export function readsConform(suite: Suite): void {
     }
   })
 
-  test('a version that is no number: 400 for LIST, 500 for WATCH', async () => {
+  test('a version that is no number: refused, and WATCH says 500', async () => {
     const why = 'resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax'
     const path = only('none', { resourceVersion: 'abc' })
-    expect(refusal(await call('GET', path))).toEqual([400, 'BadRequest', `invalid resource version: ${why}`])
+    const [status, , message] = refusal(await call('GET', path))
+    // Older servers say 500 to a LIST, too.
+    expect([400, 500]).toContain(status)
+    expect(message?.replace('invalid resource version: ', '')).toBe(why)
     expect(refusal(await call('GET', `${path}&watch=true`))).toEqual([500, undefined, why])
   })
 

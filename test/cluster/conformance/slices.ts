@@ -79,6 +79,7 @@ export function slicesConform(suite: Suite): void {
     const { service, version } = await createSlice()
     const query = `resourceVersion=${version}&allowWatchBookmarks=true&timeoutSeconds=4`
     const watching = await watch(`${of(OWN, service)}&${query}`)
+    await createSlice()
     const [bookmark] = await watching.rest()
     expect(bookmark).toMatchObject({
       type: 'BOOKMARK',
@@ -86,12 +87,14 @@ export function slicesConform(suite: Suite): void {
     })
   })
 
-  test('the generation counts changes of the content, not of the metadata', async () => {
+  test('the generation counts changes of the content and of labels, not of annotations', async () => {
     const { name } = await createSlice()
+    const annotated = await change(name, { metadata: { annotations: { a: 'b' } } })
+    expect(annotated.body).toMatchObject({ metadata: { generation: 1 } })
     const labelled = await change(name, { metadata: { labels: { a: 'b' } } })
-    expect(labelled.body).toMatchObject({ metadata: { generation: 1 } })
+    expect(labelled.body).toMatchObject({ metadata: { generation: 2 } })
     const changed = await change(name, { endpoints: [{ addresses: ['10.88.0.13'] }] })
-    expect(changed.body).toMatchObject({ metadata: { generation: 2 } })
+    expect(changed.body).toMatchObject({ metadata: { generation: 3 } })
   })
 
   test.each([

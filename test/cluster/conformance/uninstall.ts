@@ -53,11 +53,11 @@ export function uninstallConforms(suite: Suite): void {
     const path = `/api/v1/nodes/${name}`
     const preconditions = { uid: NO_UID }
     const answer = await asAdmin('DELETE', path, { kind: 'DeleteOptions', apiVersion: 'v1', preconditions })
-    const why = `Precondition failed: UID in precondition: ${NO_UID}, UID in object meta: ${uid}`
+    const why = `the UID in the precondition (${NO_UID}) does not match the UID in record (${uid})`
     expect(refusal(answer)).toEqual([
       409,
       'Conflict',
-      `Operation cannot be fulfilled on nodes "${name}": ${why}`,
+      `Operation cannot be fulfilled on Node "${name}": ${why}. The object might have been deleted and then recreated`,
     ])
     expect((await asAdmin('GET', path)).status).toBe(200)
   })
