@@ -60,13 +60,19 @@ function createClient(options: ClientOptions): ApiClient {
           yield parse(request, line)
         }
       } catch (error) {
-        throw explain(error, request, guard, answer ? options.silenceMs : options.timeoutMs, signal)
+        if (answer !== undefined && guard.expired() && signal?.aborted !== true)
+          throw silence(request, options)
+        throw explain(error, request, guard, options.timeoutMs, signal)
       } finally {
         guard.release()
         answer?.destroy()
       }
     },
   }
+}
+
+function silence(request: ApiRequest, { silenceMs }: ClientOptions): ApiError {
+  return new ApiError(describe(request), 'silence', `nothing came for ${silenceMs / 1000} s`)
 }
 
 /** An answer of success. A 401 may mean that the token has just rotated: it is read again, once. */

@@ -5,7 +5,8 @@ import { OutsideError } from '../errors.ts'
  *
  * - `answer`: the server answered, and not with success: see `status` and `reason`
  * - `connection`: no answer, or one that broke off
- * - `timeout`: no answer, or none of its next lines, in time
+ * - `timeout`: no answer in time
+ * - `silence`: an answer that began, and none of its next lines in time
  * - `body`: an answer that cannot be understood
  * - `credentials`: nothing was sent, since token, CA or kubeconfig could not be read
  */
@@ -33,7 +34,7 @@ export class ApiError extends OutsideError {
   }
 }
 
-export type Failure = 'answer' | 'connection' | 'timeout' | 'body' | 'credentials'
+export type Failure = 'answer' | 'connection' | 'timeout' | 'silence' | 'body' | 'credentials'
 
 export type ErrorDetails = {
   readonly status?: number | undefined

@@ -83,17 +83,19 @@ async function listOrResume(
     // Whatever is no ApiError is a bug, here or in a handler, and must not be retried in silence.
     if (!(error instanceof ApiError)) throw error
     if (error.status === 410) return { version: undefined, healthy: false }
-    return { version: trustworthy(error, heard) ? version : undefined, healthy: healthy(error), error }
+    // No failure by itself: if there is one, the LIST will fail, too.
+    if (error.failure === 'silence') return { version: heard ? version : undefined, healthy: true }
+    const resumable = error.failure !== 'timeout'
+    return { version: resumable ? version : undefined, healthy: healthy(error), error }
   }
 }
 
-/**
- * A watch that says nothing, not even a bookmark, may wait for a version that never comes: etcd was
- * restored from a backup and the server's counter lies behind ours. Only a LIST brings that to light.
+/*
+ * As a rule a watch that says nothing, not even a bookmark, means that nothing happened: where etcd tells its progress
+ * seldom, a server has no bookmark for a kind of objects of which none has changed since the LIST. But it may also wait
+ * for a version that never comes: etcd was restored from a backup and the server's counter lies behind ours. Only a LIST
+ * brings that to light.
  */
-function trustworthy(error: ApiError, heard: boolean): boolean {
-  return heard || error.failure !== 'timeout'
-}
 
 async function list(client: ApiClient, followed: Followed, signal: AbortSignal): Promise<string> {
   const { path, query, accept, pageSize } = followed

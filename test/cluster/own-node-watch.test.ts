@@ -184,7 +184,8 @@ test('a watch that says nothing, not even a bookmark, starts over with a list', 
   const { nodes, errors } = watch(connect(server, { silenceMs: 50 }))
   await until(() => expect(verbs(server, 'list')).toBeGreaterThan(1))
   expect(nodes).toHaveLength(1)
-  expect(errors.map(({ failure }) => failure)).toEqual(['timeout'])
+  // Nothing has happened, and a real server has no bookmark for that.
+  expect(errors).toEqual([])
 })
 
 test('a watch whose line never ends, though letters of it come all the time, starts over with a list', async () => {
@@ -192,7 +193,7 @@ test('a watch whose line never ends, though letters of it come all the time, sta
   server.faults.answerNext(1, { verb: 'watch', body: 'drip' })
   const { nodes, errors } = watch(connect(server, { silenceMs: 500 }))
   await until(() => expect(verbs(server, 'list')).toBeGreaterThan(1))
-  expect(errors.map(({ failure }) => failure)).toEqual(['timeout'])
+  expect(errors).toEqual([])
   server.changeNode(NODE, { labels: { pool: 'db' } })
   await until(() => expect(nodes.at(-1)?.labels['pool']).toBe('db'))
 })
