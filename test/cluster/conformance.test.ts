@@ -1,5 +1,4 @@
 import { describe } from 'vitest'
-import { binaries } from './cluster-server.ts'
 import { accessConforms } from './conformance/access.ts'
 import { eventsConform } from './conformance/events.ts'
 import { lifelinesConform } from './conformance/lifelines.ts'
@@ -13,6 +12,7 @@ import type { Suite } from './conformance/suite.ts'
 import { startFake } from './conformance/target.ts'
 import { uninstallConforms } from './conformance/uninstall.ts'
 import { watchesConform } from './conformance/watches.ts'
+import { binaries } from './real/binaries.ts'
 
 if (binaries === undefined) {
   console.warn('SKIPPED: conformance with a real kube-apiserver: KUBEBUILDER_ASSETS is not set')

@@ -6,8 +6,8 @@ import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess, LogLine } from '../sandbox/agent.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
+import { startApiServer } from './api-server.ts'
 import type { ApiServer } from './api-server.ts'
-import { startApiServer } from './cluster-server.ts'
 import { putOneNodeCluster } from './one-node-cluster.ts'
 import { startKubelet } from './virtual-kubelet.ts'
 import type { VirtualKubelet } from './virtual-kubelet.ts'
@@ -88,7 +88,7 @@ describe('an API server that answers with', () => {
 
   beforeEach(async () => {
     host = await startHost()
-    server = await startApiServer({ real: false })
+    server = await startApiServer()
     putOneNodeCluster(server, 'test-node')
     kubelet = startKubelet(server, 'test-node')
     port = 1000

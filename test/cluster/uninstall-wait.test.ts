@@ -6,8 +6,8 @@ import { uninstallWait } from '../../agent/fleet/uninstall-wait.ts'
 import type { Rule } from './api-server/access-control.ts'
 import { CLUSTER_ROLES, DAEMON_SETS, NAMESPACES, ROLES } from './api-server/uninstall-resources.ts'
 import { PODS } from './api-server/resources.ts'
+import { startApiServer } from './api-server.ts'
 import type { ApiServer } from './api-server.ts'
-import { startApiServer } from './cluster-server.ts'
 
 const NAMESPACE = 'node-firewall'
 const RBAC = '/apis/rbac.authorization.k8s.io/v1'
@@ -32,7 +32,7 @@ type Status = {
 }
 
 async function startCluster(): Promise<ApiServer> {
-  const server = await startApiServer({ rules: rights, real: false })
+  const server = await startApiServer({ rules: rights })
   onTestFinished(() => server.close())
   server.store.create(NAMESPACES, { metadata: { name: NAMESPACE } })
   for (const name of ['node-firewall', 'node-firewall-uninstall', 'theirs'])

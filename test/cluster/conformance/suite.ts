@@ -32,7 +32,7 @@ export function openSuite(start: () => Promise<ConformanceTarget>): Suite {
   let count = 0
   beforeAll(async () => {
     target = await start()
-  })
+  }, 180_000)
   afterAll(() => target.stop())
 
   const call: Suite['call'] = (method, path, options = {}) =>
