@@ -79,8 +79,12 @@ export async function startKubeApiServer(binaries: string): Promise<KubeApiServe
   ]
   const logFile = path.join(folder, 'log')
   const log = await open(logFile, 'a')
-  const run = (binary: string, flags: readonly string[]) =>
-    spawn(path.join(binaries, binary), flags, { stdio: ['ignore', log.fd, log.fd] })
+  const run = (binary: string, flags: readonly string[]) => {
+    const child = spawn(path.join(binaries, binary), flags, { stdio: ['ignore', log.fd, log.fd] })
+    // Else it would outlive a test run that is cut short.
+    process.once('exit', () => child.kill('SIGKILL'))
+    return child
+  }
   const http = createHttp(url, caFile)
   const etcd = run('etcd', etcdFlags)
   let server: ChildProcess | undefined
