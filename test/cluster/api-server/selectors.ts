@@ -34,7 +34,11 @@ function labelTests(selector: string | null): Matches[] {
     if (equal !== null) return oneOf(equal[1], [equal[3] ?? ''], equal[2] === undefined)
     const exists = /^(!)?\s*([\w./-]+)$/.exec(term)
     if (exists !== null) return (object) => hasLabel(object, exists[2]) === (exists[1] === undefined)
-    throw badRequest("unable to parse requirement: found '=', expected: identifier")
+    throw badRequest(
+      term.startsWith('==')
+        ? "found '==', expected: !, identifier, or 'end of string'"
+        : "unable to parse requirement: found '=', expected: identifier",
+    )
   })
 }
 

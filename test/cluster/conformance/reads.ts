@@ -89,13 +89,12 @@ export function readsConform(suite: Suite): void {
     }
   })
 
-  test('a label selector that does not parse: 400', async () => {
-    const answer = await call('GET', '/api/v1/nodes?labelSelector=a%3D%3D%3Db')
-    expect(refusal(answer)).toEqual([
-      400,
-      'BadRequest',
-      "unable to parse requirement: found '=', expected: identifier",
-    ])
+  test.each([
+    ['a===b', "unable to parse requirement: found '=', expected: identifier"],
+    ['===', "found '==', expected: !, identifier, or 'end of string'"],
+  ])('a label selector that does not parse: %s: 400', async (selector, why) => {
+    const answer = await call('GET', `/api/v1/nodes?labelSelector=${encodeURIComponent(selector)}`)
+    expect(refusal(answer)).toEqual([400, 'BadRequest', why])
   })
 
   test('a field that cannot be selected: 400', async () => {
@@ -104,17 +103,17 @@ export function readsConform(suite: Suite): void {
   })
 
   test('LIST in pages: each has the version of the first', async () => {
-    for (const _ of [1, 2, 3]) await createNode({ pages: 'yes' })
-    const path = '/api/v1/nodes?labelSelector=pages%3Dyes&limit=2'
+    for (const _ of [1, 2, 3]) await createNode()
+    const path = '/api/v1/nodes?limit=2'
     const first = await call('GET', path)
     const token = first.body.metadata?.continue ?? ''
     const pages = [first]
     for (let next = token; next !== ''; next = pages.at(-1)?.body.metadata?.continue ?? '') {
       pages.push(await call('GET', `${path}&continue=${next}`))
     }
-    // With a selector a page may hold less than it could.
-    expect(pages.length).toBeGreaterThan(1)
-    expect(pages.flatMap(({ body }) => body.items)).toHaveLength(3)
+    const all = await call('GET', '/api/v1/nodes')
+    expect(pages.length).toBe(Math.ceil((all.body.items?.length ?? 0) / 2))
+    expect(pages.flatMap(({ body }) => body.items)).toEqual(all.body.items)
     for (const { body } of pages) {
       expect(body.items?.length).toBeLessThanOrEqual(2)
       expect(body.metadata?.resourceVersion).toBe(first.body.metadata?.resourceVersion)
