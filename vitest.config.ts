@@ -7,5 +7,7 @@ export default defineConfig({
     // Kernel tests spawn real processes in real namespaces; on two busy cores that takes its time.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // By default one core stays free. These tests mostly wait: for processes, for packets, for deadlines to pass.
+    maxWorkers: 3,
   },
 })
