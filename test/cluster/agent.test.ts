@@ -134,7 +134,7 @@ describe('the agent in a cluster', () => {
     await mount.write({ 'worker.yaml': everywhere })
     await next((line) => line['state'] === 'Enforcing')
     await server.faults.acceptConnections()
-    await expect.poll(state, { timeout: 20_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 45_000 }).toBe('Enforcing')
   })
 
   test('puts its annotations back when somebody removes or changes them', async () => {
