@@ -5,7 +5,7 @@ import { createTrials } from '../confirm/trials.ts'
 import type { TrialEffects, Trials } from '../confirm/trials.ts'
 import type { Cutter } from '../conntrack/cutter.ts'
 import type { Exec } from '../host/exec.ts'
-import { clusterDnsProbe } from '../probes/cluster-dns.ts'
+import { clusterDnsProbes } from '../probes/cluster-dns.ts'
 import { createProber } from '../probes/prober.ts'
 import { createRulesetProbes } from '../probes/ruleset-probes.ts'
 import { sharesNetworkWith } from '../probes/shares-network.ts'
@@ -64,6 +64,7 @@ export async function openProbing(
       throw error
     }
   }
+  const createDnsProbe = clusterDnsProbes(findDns)
   return {
     async before(probes, signal) {
       // Sets that fill up after a change was confirmed would be a change that nobody confirms.
@@ -88,7 +89,7 @@ export async function openProbing(
       cluster.startFor(rulesets)
       return [
         ...(inCluster?.probes() ?? []),
-        ...(inCluster === undefined ? [] : [clusterDnsProbe(findDns)]),
+        ...(inCluster === undefined ? [] : [createDnsProbe()]),
         ...createRulesetProbes(rulesets, network),
       ]
     },
