@@ -58,7 +58,8 @@ async function run(given: Options, signal: AbortSignal): Promise<number> {
   async function perform(options: Options & { readonly image: string }): Promise<boolean> {
     try {
       const site = await openSite({ options, kubectl, scratch, signal })
-      const times = { patienceMs: 180_000, pauseMs: 1_000 }
+      // A node spares the API server: after some changes in a row its annotations come minutes late.
+      const times = { patienceMs: 360_000, pauseMs: 1_000 }
       return await play(phases, { site, tell: print, signal, ...times, before: new Map() })
     } catch (error) {
       console.error(signal.aborted ? 'e2e: interrupted' : `e2e: ${messageOf(error)}`)

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { execa } from 'execa'
 
 export type Target = { readonly address: string; readonly port: number }
@@ -17,19 +18,17 @@ export type RunBash = (script: string) => readonly [string, ...string[]]
 
 /** A client that needs no more than bash: it opens connections by itself (bash(1), REDIRECTION, /dev/tcp). */
 export function createClient(runBash: RunBash): Client {
-  const start = (script: string) => {
-    const [program, ...args] = runBash(script)
-    return execa(program, args, { stdin: 'pipe', timeout: hangsMs })
-  }
   return {
     async reaches(target) {
-      const { stdout } = await start(`if timeout 5 bash -c '${opening(target)}'; then echo open; fi`)
+      const [program, ...args] = runBash(`if timeout 5 bash -c '${opening(target)}'; then echo open; fi`)
+      const { stdout } = await execa(program, args, { stdin: 'ignore' })
       return stdout.includes('open')
     },
     async hammer(targets) {
-      const child = start(hammering(targets))
-      const [line] = await Promise.race([firstLine(child), child.then(() => [])])
-      if (line === undefined) throw new Error('the client ended before it began')
+      const [program, ...args] = runBash(hammering(targets))
+      const child = execa(program, args, { stdin: 'pipe' })
+      // It prints a word when it begins. Should it end instead, waiting for it says why.
+      await Promise.race([once(child.stdout, 'data'), child])
       return {
         async stop() {
           child.stdin.end()
@@ -52,13 +51,6 @@ export function inContainer(image: string, network: string): RunBash {
 /** On another host; ssh hands its arguments to a shell there. */
 export function overSsh(host: string): RunBash {
   return (script) => ['ssh', '-o', 'BatchMode=yes', host, `bash -c '${script.replaceAll("'", "'\\''")}'`]
-}
-
-const hangsMs = 3_600_000
-
-async function firstLine(child: AsyncIterable<unknown>): Promise<readonly unknown[]> {
-  for await (const line of child) return [line]
-  return []
 }
 
 function opening({ address, port }: Target): string {

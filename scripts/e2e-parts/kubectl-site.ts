@@ -80,7 +80,7 @@ export async function createKubectlSite(options: KubectlSiteOptions): Promise<Si
     },
     async waitFor(files) {
       const paths = ['--ruleset', await writeFiles(scratch, files)]
-      const args = ['wait', ...paths, '--context', options.context, '--timeout', '5m']
+      const args = ['wait', ...paths, '--context', options.context, '--timeout', '10m']
       const main = join(root, 'agent', 'main.ts')
       await execa(process.execPath, [main, ...args], { stdin: 'ignore', cancelSignal: options.signal })
     },

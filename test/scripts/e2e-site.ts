@@ -64,7 +64,7 @@ export async function createSandboxSite(overlay: Files) {
       for (const [name, text] of Object.entries(wanted)) await writeFile(join(rules, name), text)
       const nodes = connectNodes({ getAccess: kubeconfigAccess(kubeconfig) })
       const signal = new AbortController().signal
-      const code = await wait({ ruleset: [rules], timeout: 60_000 }, { signal, nodes, tell: () => {} })
+      const code = await wait({ ruleset: [rules], timeout: 400_000 }, { signal, nodes, tell: () => {} })
       if (code !== 0) throw new Error(`waiting for the rules: exit code ${code}`)
     },
     onNode: async (_, script) => (await sandbox.node.exec('sh', ['-c', script])).stdout,
@@ -89,8 +89,6 @@ export async function createSandboxSite(overlay: Files) {
   }
   return {
     site,
-    /** Runs a command on the node, behind the back of whoever is on the stage. */
-    exec: sandbox.node.exec,
     async close() {
       await agent?.stop()
       await Promise.all([sandbox.close(), server.close(), mount.remove()])
