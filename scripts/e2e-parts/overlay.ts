@@ -1,6 +1,6 @@
 import { mkdtemp, realpath, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { stringify } from 'yaml'
 
 export const root = join(import.meta.dirname, '..', '..')
@@ -17,7 +17,7 @@ export async function writeOverlay(
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
-    resources: [relative(own, join(root, folder))],
+    resources: [relative(own, resolve(root, folder))],
     ...(image === undefined ? {} : { images: [{ name: agentImage, ...splitImage(image) }] }),
   }
   await writeFile(join(own, 'kustomization.yaml'), stringify(kustomization))

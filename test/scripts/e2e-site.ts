@@ -82,10 +82,10 @@ export async function createSandboxSite(overlay: Files) {
     },
     leftFiles: async () => [stateDir, kept.lockFile].filter((path) => existsSync(path)),
     server: { podAddress: clusterAddress.pod.ipv4, nodePort: 30_080 },
-    client: createClient((script) => [
-      'nsenter',
-      ...['--target', String(sandbox.internet.pid), '--net', '--', 'bash', '-c', script],
-    ]),
+    client: createClient((script) => {
+      const { pid } = sandbox.internet
+      return ['nsenter', '--target', String(pid), '--net', '--', 'bash', '-c', script]
+    }),
   }
   return {
     site,
