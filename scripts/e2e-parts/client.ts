@@ -63,6 +63,6 @@ function hammering(targets: readonly Target[]): string {
   const tries = targets.map(
     (target) => `if { ${opening(target)}; } 2>/dev/null; then p=$((p+1)); else r=$((r+1)); fi`,
   )
-  const turn = [...tries, 'read -r -t 0.001 _', '[ $? -gt 128 ] || break']
+  const turn = [...tries, 'read -r -t 0.005 _', '[ $? -gt 128 ] || break']
   return ['p=0 r=0', 'echo begun', 'while :; do', ...turn, 'done', 'echo "$p $r"'].join('\n')
 }

@@ -34,9 +34,9 @@ export async function createSandboxSite(overlay: Files) {
   let agent: AgentProcess | undefined
 
   const start = async () => {
-    const args = ['--watch-configmaps', configMap, '--confirm-deadline', '6', '--backend', 'nft']
+    const args = ['--watch-configmaps', configMap, '--backend', 'nft']
     agent = await startAgent(sandbox.node, { rules: mount.folder, kubeconfig, args, ...kept })
-    await agent.next(({ msg }) => msg.startsWith('rules'))
+    await agent.next(({ state }) => state === 'Enforcing')
   }
   const run = async (...args: readonly string[]) => {
     const target = ['--target-pid', String(sandbox.node.pid), '--node', node]
