@@ -181,7 +181,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   }
 }
 
-/** What the agent's ClusterRole and its Roles allow: manifests/base/rbac.yaml. */
+/** What the agent's ClusterRole and its Roles allow: manifests/base/rbac.yaml, and the component api-watch. */
 export const AGENT_RULES: readonly Rule[] = [
   { verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] },
   { verbs: ['get', 'list', 'watch'], resources: [SLICES], namespace: 'node-firewall' },

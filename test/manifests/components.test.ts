@@ -48,12 +48,40 @@ describe.skipIf(!hasKubectl())('components that are opted in to', () => {
   })
 })
 
-async function overlay(components: readonly string[]): Promise<Manifest[]> {
+describe.skipIf(!hasKubectl())('api-watch, which every overlay has', () => {
+  it.each(['first', 'last'])('goes with the other components, named %s', async (place) => {
+    const others = ['boot-restore', 'startup-taint']
+    const components = place === 'first' ? ['api-watch', ...others] : [...others, 'api-watch']
+    const manifests = await overlay(components, 'manifests/base')
+    expect(args(manifests)).toEqual(['agent', '--boot-restore', '--startup-taint'])
+    expect(manifests.flatMap(findProblems)).toEqual([])
+  })
+
+  it('is the whole difference that its line makes', async () => {
+    const [without, with_] = await Promise.all([
+      overlay([], 'manifests/base'),
+      overlay(['api-watch'], 'manifests/base'),
+    ])
+    const env = (manifests: readonly Manifest[]) =>
+      only(manifests, 'DaemonSet').spec?.template.spec?.containers[0]?.env ?? []
+    const watched = { name: 'NODE_FIREWALL_CONFIGMAPS', value: 'node-firewall-rules' }
+    expect(env(with_)).toEqual([...env(without), watched])
+    const names = (manifests: readonly Manifest[]) =>
+      manifests.map(({ kind, metadata }) => `${kind} ${metadata?.namespace} ${metadata?.name}`)
+    const added = names(with_).filter((name) => !names(without).includes(name))
+    expect(added).toEqual([
+      'Role node-firewall node-firewall-rules',
+      'RoleBinding node-firewall node-firewall-rules',
+    ])
+  })
+})
+
+async function overlay(components: readonly string[], base = 'manifests/overlays/lke'): Promise<Manifest[]> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'node-firewall-overlay-')))
   onTestFinished(() => rm(folder, { recursive: true }))
   const here = (path: string) => relative(folder, join(root, path))
   const kustomization = {
-    resources: [here('manifests/overlays/lke')],
+    resources: [here(base)],
     components: components.map((name) => here(`manifests/components/${name}`)),
   }
   await writeFile(join(folder, 'kustomization.yaml'), stringify(kustomization))

@@ -1,25 +1,18 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
-import { hasKubectl, kustomize } from './kustomize.ts'
+import { hasKubectl, kustomize, root } from './kustomize.ts'
 import { all, type Manifest, only } from './manifest.ts'
 import { findProblems } from './schema.ts'
 
-const folders = ['manifests/base', 'manifests/overlays/lke', 'manifests/overlays/kind']
+const overlays = await readdir(join(root, 'manifests', 'overlays'))
+const folders = ['manifests/base', ...overlays.map((name) => `manifests/overlays/${name}`)]
 
-const roles = [
+const ownRoles = [
   ['node-firewall-nodes', 'node-firewall', slices(['get', 'list', 'watch'])],
   ['node-firewall-api-servers', 'default', slices(['list', 'watch'])],
-  [
-    'node-firewall-rules',
-    'node-firewall',
-    {
-      apiGroups: [''],
-      resources: ['configmaps'],
-      resourceNames: ['node-firewall-rules'],
-      verbs: ['get', 'list', 'watch'],
-    },
-  ],
   ['node-firewall-log', 'node-firewall', { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }],
   [
     'node-firewall-lease',
@@ -34,11 +27,25 @@ const roles = [
   ['node-firewall-events', 'default', { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] }],
 ] as const
 
+/** Of the component api-watch, which every overlay has, and the base has not. */
+const watchRole = [
+  'node-firewall-rules',
+  'node-firewall',
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: ['node-firewall-rules'],
+    verbs: ['get', 'list', 'watch'],
+  },
+] as const
+
 function slices(verbs: readonly string[]) {
   return { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs }
 }
 
 describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
+  const isOverlay = folder !== 'manifests/base'
+  const roles = isOverlay ? [...ownRoles, watchRole] : ownRoles
   let manifests: Manifest[]
 
   beforeAll(async () => {
@@ -71,6 +78,11 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     expect(found).toEqual(
       manifests.map((manifest) => [manifest.kind, manifest.metadata?.name, expected(manifest)]),
     )
+  })
+
+  it('labels all of its objects, those of components too', () => {
+    const labels = manifests.map(({ metadata }) => metadata?.labels?.['app.kubernetes.io/part-of'])
+    expect(labels).toEqual(manifests.map(() => 'node-firewall'))
   })
 
   it('selects the pods it makes', () => {
@@ -110,7 +122,7 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
       { name: 'NODE_FIREWALL_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
       { name: 'NODE_FIREWALL_POD', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'NODE_FIREWALL_RULES', value: '/etc/node-firewall/rules' },
-      { name: 'NODE_FIREWALL_CONFIGMAPS', value: 'node-firewall-rules' },
+      ...(isOverlay ? [{ name: 'NODE_FIREWALL_CONFIGMAPS', value: 'node-firewall-rules' }] : []),
     ])
   })
 

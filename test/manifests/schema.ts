@@ -1,4 +1,5 @@
 import { DaemonSet } from 'kubernetes-models/apps/v1/DaemonSet'
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment'
 import { Job } from 'kubernetes-models/batch/v1/Job'
 import { ClusterRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole'
 import { ClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding'
@@ -15,6 +16,7 @@ const models = [
   ClusterRoleBinding,
   ConfigMap,
   DaemonSet,
+  Deployment,
   Job,
   Namespace,
   ResourceQuota,
