@@ -5,9 +5,9 @@ export type Author = 'this program' | 'perhaps this program' | 'somebody else'
 
 /** The processes that were started from here lately. */
 export type Started = {
-  add(pid: number, program: string): void
+  readonly add: (pid: number, program: string) => void
   /** Who a process is, by its number in the initial pid namespace and its name as in `/proc/<pid>/comm`. */
-  authorOf(pid: number, name: string): Author
+  readonly authorOf: (pid: number, name: string) => Author
 }
 
 /** A pass starts a dozen processes, and what they did is told within milliseconds. */
@@ -49,5 +49,5 @@ export async function isInInitialPidNamespace(): Promise<boolean> {
   return (await readlink('/proc/self/ns/pid')) === initialPidNamespace
 }
 
-/** PROC_PID_INIT_INO in include/linux/proc_ns.h */
-const initialPidNamespace = `pid:[${0xef_ff_ff_fc}]`
+/** PROC_PID_INIT_INO in include/linux/proc_ns.h: 0xeffffffc */
+const initialPidNamespace = 'pid:[4026531836]'

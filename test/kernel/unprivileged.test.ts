@@ -62,9 +62,9 @@ describe.each(await usableBackends())('an agent without privileges on iptables-%
     await mount.write({ 'worker.yaml': closed })
     agent = await startConfined()
     await agent.next(enforcing)
-  })
+  }, 180_000)
   afterAll(async () => {
-    await agent.stop()
+    await agent?.stop()
     await mount.remove()
     await cluster.close()
     await rm(stateDir, { recursive: true })
@@ -102,7 +102,14 @@ describe.each(await usableBackends())('an agent without privileges on iptables-%
   test('has two capabilities and no more, no way to others, and no process of the host', async () => {
     const status = await readFile(`/proc/${confinedPid(agent.pid)}/status`, 'utf8')
     const fields = new Map(status.split('\n').map((line) => line.split(':\t') as [string, string]))
-    const wanted = { CapEff: '3000', CapPrm: '3000', CapBnd: '3000', CapInh: '0', NoNewPrivs: '1', Seccomp: '2' }
+    const wanted = {
+      CapEff: '3000',
+      CapPrm: '3000',
+      CapBnd: '3000',
+      CapInh: '0',
+      NoNewPrivs: '1',
+      Seccomp: '2',
+    }
     const found = Object.keys(wanted).map((name) => [name, fields.get(name)?.replace(/^0+(?=.)/, '')])
     expect(Object.fromEntries(found)).toEqual(wanted)
     expect(fields.get('NSpid')?.split('\t').at(-1)).toBe('1')
