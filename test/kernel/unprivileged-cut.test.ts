@@ -1,4 +1,4 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { StatusDetails } from '../../agent/status/status.ts'
 import { addNat } from '../conntrack/firewall.ts'
 import { addresses, createLab } from '../conntrack/lab.ts'
@@ -52,9 +52,11 @@ test.runIf((await usableBackends()).includes('nft'))(
     const line = await agent.next(({ msg }) => msg.startsWith('standing connections that are denied now'))
     const notes = ['1 TCP connections go on: none of their sockets could be closed on this node']
     expect(line).toMatchObject({ cut: 2, failed: 1, notes })
-    await agent.next(({ reasons }) => String(reasons).includes('cut'))
-    const { 'node-firewall.io/status': details = '' } = await agent.status()
-    expect((JSON.parse(details) as StatusDetails).connections).toMatchObject({ cut: 2, failed: 1, notes })
+    const inStatus = async () => {
+      const { 'node-firewall.io/status': details = '' } = await agent.status()
+      expect((JSON.parse(details) as StatusDetails).connections).toMatchObject({ cut: 2, failed: 1, notes })
+    }
+    await vi.waitFor(inStatus, { timeout: 30_000 })
 
     expect(await lab.outside.tell({ kind: 'seen', name: 'node' })).toMatchObject({ ended: 'ECONNRESET' })
     const last = await messages('node port')

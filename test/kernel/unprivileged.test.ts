@@ -64,7 +64,7 @@ describe.each(await usableBackends())('an agent without privileges on iptables-%
     await agent.next(enforcing)
   }, 180_000)
   afterAll(async () => {
-    await agent?.stop()
+    await agent.stop()
     await mount.remove()
     await cluster.close()
     await rm(stateDir, { recursive: true })
