@@ -61,7 +61,7 @@ export function createExec(targetPid: TargetPid, options: ExecOptions = {}): Exe
     if (!result.failed) return result
     const { isCanceled, isTerminated } = result
     const wasKilled = isTerminated && !isCanceled
-    throw new CommandError(`running ${program}: ${reason(result)}`, { cause: result, wasKilled })
+    throw new CommandError(`running ${program}: ${reason(program, result)}`, { cause: result, wasKilled })
   }
 }
 
@@ -100,11 +100,14 @@ export function inNetworkOf(targetPid: TargetPid, program: string, args: readonl
 
 type Failure = {
   readonly exitCode?: number | undefined
+  readonly code?: string | undefined
   readonly shortMessage?: string | undefined
   readonly stderr: string
 }
 
-function reason({ exitCode, shortMessage, stderr }: Failure): string {
+function reason(program: string, { exitCode, code, shortMessage, stderr }: Failure): string {
+  // nsenter(1) says the same where it is the one that looks for the program.
+  if (code === 'ENOENT') return `failed to execute ${program}: no such file`
   const said = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
   const summary = said.slice(0, 3).join('; ')
   return exitCode === undefined

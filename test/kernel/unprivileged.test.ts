@@ -95,7 +95,7 @@ describe.each(await usableBackends())('an agent without privileges on iptables-%
 
   /** The kernel tells of changes from the moment on at which the agent has begun to listen. */
   async function hearsOthers(): Promise<void> {
-    await cluster.node.exec('nft', ['add', 'rule', 'ip', 'filter', 'INPUT', 'counter'])
+    await cluster.node.exec('iptables-nft', ['-A', 'INPUT', '-s', '192.0.2.99'])
     expect(agent.log.some(({ reasons }) => String(reasons).includes('drift'))).toBe(true)
   }
 
