@@ -144,7 +144,7 @@ async function readTcx(exec: Exec, links: readonly Link[]): Promise<Programs> {
   return {
     programs: answers
       .filter(({ answer }) => answer === 'program')
-      .map(({ answer: _, ...program }) => ({ ...program, hook: 'tcx' as const })),
+      .map(({ name, interface: at }) => ({ interface: at, hook: 'tcx' as const, name })),
     unseen: answers.filter(({ answer }) => answer === 'denied').map((link) => link.interface),
   }
 }

@@ -122,13 +122,19 @@ describe.each(await usableBackends())('an agent without privileges on iptables-%
     for (const end of ends) expect(found.filter((line) => line.endsWith(end)).length).toBeGreaterThan(10)
   })
 
-  test('is verified by a command in the same place', async () => {
-    const [program, ...before] = confinedTo([])
-    const args = ['verify', '--target-pid', 'self', '--standalone', '--node', 'test-node']
-    const command = [process.execPath, main, ...args, '--rules', mount.folder, '--backend', backend]
+  /** Runs a command where the agent is, as `kubectl exec` does. */
+  async function run(...args: readonly string[]) {
+    const [program, ...before] = confinedTo([stateDir])
+    const command = [process.execPath, main, ...args, '--target-pid', 'self']
     const inside = inNetworkOf(cluster.node.pid, program, [...before, ...command])
     const { exitCode, stdout } = await execa(inside.file, inside.args, { reject: false })
-    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: 'ipv4: in sync\nipv6: in sync' })
+    return { exitCode, stdout }
+  }
+
+  test('is verified by a command in the same place', async () => {
+    const where = ['--standalone', '--node', 'test-node', '--rules', mount.folder, '--backend', backend]
+    const inSync = { exitCode: 0, stdout: 'ipv4: in sync\nipv6: in sync' }
+    expect(await run('verify', ...where)).toEqual(inSync)
   })
 
   test('says once what it cannot see, and nothing of what it need not', async () => {
@@ -171,5 +177,17 @@ describe.each(await usableBackends())('an agent without privileges on iptables-%
     await agent.next(enforcing)
     expect(agent.log.filter(written)).toEqual([])
     expect(await verdicts()).toEqual(privileged)
+  })
+
+  test('is cleaned up after by a command in the same place', async () => {
+    await agent.stop()
+    const { exitCode, stdout } = await run('clean', '--state-dir', stateDir, '--lock-file', 'off')
+    expect(exitCode).toBe(0)
+    expect(stdout).toContain(`iptables-${backend} ipv6: removed; read back: nothing of node-firewall is left`)
+    expect(stdout).toContain('read back: none is left')
+    for (const program of [`iptables-${backend}-save`, `ip6tables-${backend}-save`, 'ipset']) {
+      const { stdout: left } = await cluster.node.exec(program, program === 'ipset' ? ['save'] : [])
+      expect(left).not.toContain('node-firewall')
+    }
   })
 })

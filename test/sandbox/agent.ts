@@ -82,7 +82,7 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
   const { pid } = child
   if (pid === undefined) throw new Error('the agent could not be started')
   const send = (signal: NodeJS.Signals) =>
-    confined ? process.kill(confinedPid(pid), signal) : child.kill(signal)
+    confined && child.exitCode === null ? process.kill(confinedPid(pid), signal) : child.kill(signal)
   return {
     pid,
     log,
