@@ -1,3 +1,4 @@
+import type { TargetPid } from '../host/exec.ts'
 import { buildMatrix } from '../policy/matrix.ts'
 import { namedSources } from '../policy/matrix-groups.ts'
 import { findNearMisses } from '../policy/verdict-near.ts'
@@ -21,7 +22,7 @@ export type ExplainOptions = ConnectionOptions & {
   /** What `external: auto` stands for, where the Node does not say. */
   readonly external?: readonly string[]
   /** A process of the node itself: its facts are those of the kernel. */
-  readonly targetPid?: number
+  readonly targetPid?: TargetPid
   /** What sets of the cluster hold, each as `nodes=10.0.0.0/24,10.0.1.7`. */
   readonly set?: readonly string[]
   /** Who reaches what of the node, instead of one connection. */

@@ -8,6 +8,7 @@ import type { Ruleset } from '../ruleset/ruleset.ts'
 import { needsLabels, selectRulesets } from '../ruleset/select.ts'
 import { readKernelSets } from '../daemon/kernel-sets.ts'
 import { openNetwork } from '../daemon/node.ts'
+import type { TargetPid } from '../host/exec.ts'
 import { readNodeFile } from './node-file.ts'
 import type { NodeFile } from './node-file.ts'
 import { readPaths } from './sources.ts'
@@ -22,7 +23,7 @@ export type PolicyOptions = {
   readonly addresses?: readonly Cidr[]
   readonly cluster?: ClusterFacts
   /** A process of the node itself: its facts are those of the kernel. */
-  readonly targetPid?: number
+  readonly targetPid?: TargetPid
 }
 
 /** The policy of a node and the rulesets it comes from; `none`: no ruleset selects it; `errors`: printed already. */

@@ -42,11 +42,16 @@ export function watchConfigMapsOption(): Option {
 }
 
 export function targetPidOption(): Option {
-  return option('--target-pid <pid>', 'TARGET_PID', 'process whose network namespace is filtered')
+  return option(
+    '--target-pid <pid>',
+    'TARGET_PID',
+    'process whose network namespace is filtered, or self: the one that this program runs in',
+  )
     .default(1)
     .argParser((text) => {
-      if (!/^[1-9][0-9]{0,9}$/.test(text)) throw new InvalidArgumentError('expected the number of a process')
-      return Number(text)
+      if (text === 'self') return text
+      if (/^[1-9][0-9]{0,9}$/.test(text)) return Number(text)
+      throw new InvalidArgumentError('expected the number of a process, or self')
     })
 }
 

@@ -14,6 +14,7 @@ import type { OwnNode } from '../cluster/own-node.ts'
 import { connectPeers } from '../cluster/peers.ts'
 import { removeStartupTaint } from '../cluster/startup-taint.ts'
 import { isExpected } from '../errors.ts'
+import type { TargetPid } from '../host/exec.ts'
 import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
@@ -299,7 +300,7 @@ function nodeOf({ node, standalone }: NodeFlags): OwnNode | { readonly labels: L
 }
 
 type CleanFlags = NodeFlags & {
-  readonly targetPid: number
+  readonly targetPid: TargetPid
   readonly statusFile?: string
   readonly stateDir: string
   readonly unitDir: string

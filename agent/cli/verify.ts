@@ -1,4 +1,5 @@
 import { noTrials } from '../confirm/trials.ts'
+import type { TargetPid } from '../host/exec.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import { noMemory, reconcile } from '../reconcile.ts'
@@ -10,7 +11,7 @@ import { openNetwork } from '../daemon/node.ts'
 
 export type VerifyOptions = {
   readonly rules: string
-  readonly targetPid: number
+  readonly targetPid: TargetPid
   readonly backend: Backend | 'auto'
   readonly labels: () => Promise<Labels>
 }

@@ -3,6 +3,7 @@ import type { ConfigMaps } from '../cluster/config-maps.ts'
 import type { Events, EventsOptions } from '../cluster/events.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import type { Peers } from '../cluster/peers.ts'
+import type { TargetPid } from '../host/exec.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import type { Probe } from '../probes/probe.ts'
 import type { Labels } from '../ruleset/select.ts'
@@ -11,7 +12,8 @@ import type { WatchCluster } from './watch-cluster.ts'
 export type AgentOptions = {
   /** Folder of Ruleset files: the mounted ConfigMap. */
   readonly rules: string
-  readonly targetPid: number
+  /** Whose network is filtered; `self`: of the host no other thing than its network can be seen or entered. */
+  readonly targetPid: TargetPid
   readonly backend: Backend | 'auto'
   /** Cron expressions, with seconds. */
   readonly verifySchedule: string

@@ -72,7 +72,7 @@ async function keepPassing(agent: Assembly, options: AgentOptions, context: Cont
   const stops = [
     watchRules(options.rules, schedule, log),
     watchMode(options.stateDir, { orders, log }),
-    watchDrift(options.targetPid, { isOwnProcess: network.isOwnProcess, loop, schedule, log }),
+    watchDrift(options.targetPid, { authorOf: network.authorOf, loop, schedule, log }),
     watchNetwork(options.targetPid, schedule, log),
     startCron(options, schedule),
   ]

@@ -3,6 +3,7 @@ import { noTrials } from '../confirm/trials.ts'
 import type { Trials } from '../confirm/trials.ts'
 import { createCutter } from '../conntrack/cutter.ts'
 import type { Cutter } from '../conntrack/cutter.ts'
+import { noNamespaces } from '../conntrack/pod-namespaces.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import { openStateFolder } from '../host/state-folder.ts'
 import type { Wanted } from '../policy/decide.ts'
@@ -83,6 +84,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const reporter = createReporter({ log, node: inCluster?.node, events, statusFile, dryRun })
   const cutter = createCutter({
     exec: network.exec,
+    ...(options.targetPid === 'self' ? { findNamespaces: noNamespaces } : {}),
     onCut(cut) {
       log[cut.failed > 0 ? 'warn' : 'info'](cut, 'standing connections that are denied now were cut')
       lastCut = { at: new Date().toISOString(), ...cut }

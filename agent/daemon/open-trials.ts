@@ -4,7 +4,7 @@ import type { Keeping } from '../confirm/keeping.ts'
 import { createTrials } from '../confirm/trials.ts'
 import type { TrialEffects, Trials } from '../confirm/trials.ts'
 import type { Cutter } from '../conntrack/cutter.ts'
-import type { Exec } from '../host/exec.ts'
+import type { Exec, TargetPid } from '../host/exec.ts'
 import { clusterDnsProbes } from '../probes/cluster-dns.ts'
 import { createProber } from '../probes/prober.ts'
 import { createRulesetProbes } from '../probes/ruleset-probes.ts'
@@ -43,7 +43,7 @@ export type ProbingEffects = {
 /** How long a change waits for the sets of the cluster: what is not known then stays as it was. */
 const introductionMs = 5_000
 
-export type ProbingOptions = { readonly targetPid: number; readonly confirmDeadlineMs: number }
+export type ProbingOptions = { readonly targetPid: TargetPid; readonly confirmDeadlineMs: number }
 
 /** Finds out how this node can be probed. */
 export async function openProbing(

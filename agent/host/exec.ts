@@ -23,8 +23,8 @@ export class CommandError extends OutsideError {
 export type ExecOptions = {
   /** What takes longer is killed, with all that it has started: 30 s. */
   readonly timeoutMs?: number
-  /** Called with the number of each process that is started. */
-  readonly onStart?: (pid: number) => void
+  /** Called with the number of each process that is started, and what it was asked to run. */
+  readonly onStart?: (pid: number, program: string) => void
 }
 
 /** Nothing we run takes a second on a sound node; what takes this long hangs. */
@@ -33,11 +33,14 @@ export const defaultTimeoutMs = 30_000
 /** How long what was killed may take to end: in a system call that hangs a process cannot even be killed. */
 const dyingMs = 1_000
 
+/** The process whose network namespace is meant; `self`: the one that this process is in already. */
+export type TargetPid = number | 'self'
+
 /**
  * Runs programs in the network namespace of a process: on a node pid 1, whose namespace is the host's.
  * The mount namespace stays the agent's own, so programs come from its image.
  */
-export function createExec(targetPid: number, options: ExecOptions = {}): Exec {
+export function createExec(targetPid: TargetPid, options: ExecOptions = {}): Exec {
   const { timeoutMs = defaultTimeoutMs, onStart } = options
   return async (program, args, { input, signal } = {}) => {
     const { file, args: all } = inNetworkOf(targetPid, program, args)
@@ -52,13 +55,13 @@ export function createExec(targetPid: number, options: ExecOptions = {}): Exec {
       detached: true,
     })
     const { pid } = child
-    if (pid !== undefined) onStart?.(pid)
+    if (pid !== undefined) onStart?.(pid, program)
     const result = await endInTime(child, pid, timeoutMs)
     if (result === undefined) throw new CommandError(`running ${program}: no end after ${timeoutMs / 1000} s`)
     if (!result.failed) return result
     const { isCanceled, isTerminated } = result
     const wasKilled = isTerminated && !isCanceled
-    throw new CommandError(`running ${program}: ${reason(result)}`, { cause: result, wasKilled })
+    throw new CommandError(`running ${program}: ${reason(program, result)}`, { cause: result, wasKilled })
   }
 }
 
@@ -90,17 +93,21 @@ function killGroup(pid: number): void {
 }
 
 /** The command line that runs a program in the network namespace of a process, see nsenter(1). */
-export function inNetworkOf(targetPid: number, program: string, args: readonly string[]) {
+export function inNetworkOf(targetPid: TargetPid, program: string, args: readonly string[]) {
+  if (targetPid === 'self') return { file: program, args }
   return { file: 'nsenter', args: ['--target', String(targetPid), '--net', '--', program, ...args] }
 }
 
 type Failure = {
   readonly exitCode?: number | undefined
+  readonly code?: string | undefined
   readonly shortMessage?: string | undefined
   readonly stderr: string
 }
 
-function reason({ exitCode, shortMessage, stderr }: Failure): string {
+function reason(program: string, { exitCode, code, shortMessage, stderr }: Failure): string {
+  // nsenter(1) says the same where it is the one that looks for the program.
+  if (code === 'ENOENT') return `failed to execute ${program}: no such file`
   const said = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
   const summary = said.slice(0, 3).join('; ')
   return exitCode === undefined

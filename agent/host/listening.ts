@@ -3,6 +3,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { codeOf } from '../errors.ts'
+import type { TargetPid } from './exec.ts'
 import { isListening, parseSockets } from './sockets.ts'
 import type { Listening, SocketTable } from './sockets.ts'
 
@@ -20,7 +21,7 @@ export type ListeningOptions = {
  * @throws a system error when /proc cannot be read
  */
 export async function readListeningPorts(
-  targetPid: number,
+  targetPid: TargetPid,
   { processes = [], proc = '/proc' }: ListeningOptions = {},
 ): Promise<readonly Listening[]> {
   const tables = await Promise.all(

@@ -95,13 +95,13 @@ function withoutTrial(journal: Journal): Journal {
   return rest
 }
 
-/** In a container the folder is a mount of its own, which only its host can remove. */
+/** In a container the folder is a mount of its own in a root that is read-only, which only its host can remove. */
 async function removeEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder)
     return true
   } catch (error) {
-    if (codeOf(error) === 'EBUSY') return false
+    if (codeOf(error) === 'EBUSY' || codeOf(error) === 'EROFS') return false
     throw error
   }
 }

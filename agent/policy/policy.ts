@@ -89,6 +89,8 @@ export type NodeFacts = {
   readonly tunnels?: readonly Tunnel[]
   /** Name servers of the host, sorted; absent: not known, or one that runs on the host asks others. */
   readonly resolvers?: readonly Cidr[]
+  /** Nothing of the host but its network can be seen: what is not known above may be there all the same. */
+  readonly onlyNetwork?: boolean
   /** Sets of the cluster that the kernel held when this process began; of their members those that are this node's. */
   readonly remembered?: Readonly<Partial<Record<ClusterSet, readonly Cidr[]>>>
 }

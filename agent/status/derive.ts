@@ -1,6 +1,7 @@
 import type { Dataplane } from '../bypass/dataplane.ts'
 import { findBypasses } from '../bypass/find-bypasses.ts'
 import { describeFinding } from '../bypass/finding.ts'
+import { warnOfUnseen } from '../bypass/judge-programs.ts'
 import type { Override } from '../confirm/break-glass.ts'
 import type { Progress } from '../confirm/trials.ts'
 import type { Backend } from '../netfilter/backend.ts'
@@ -228,7 +229,11 @@ function warnings(knowledge: Knowledge): string[] {
         `${family}: the policy of ${base} is DROP, so what a rule accepts is dropped unless somebody else accepts it`,
     ),
   ])
-  const ofHost = [...(overridden?.problems ?? []), ...keptProblems, ...(dataplane?.unread ?? [])]
+  const ofHost = [
+    ...(overridden?.problems ?? []),
+    ...keptProblems,
+    ...(dataplane === undefined ? [] : [...dataplane.unread, ...warnOfUnseen(dataplane)]),
+  ]
   return [...ofHost, ...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
     0,
     mostListed * 2,

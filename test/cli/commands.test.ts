@@ -21,7 +21,7 @@ describe('a command line that makes no sense is an error that says why, with exi
     [
       'a pid that is none',
       ['agent', '--target-pid', 'x'],
-      /argument 'x' is invalid. expected the number of a process/,
+      /argument 'x' is invalid. expected the number of a process, or self/,
     ],
     ['a backend that is none', ['agent', '--backend', 'bpf'], /Allowed choices are auto, nft, legacy/],
     ['a schedule that is none', ['agent', '--verify-schedule', 'often'], /expected a cron expression/],

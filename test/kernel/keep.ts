@@ -24,6 +24,7 @@ export type Keep = (given: Given) => Promise<Memory>
 
 const nothingBeside: Dataplane = {
   programs: [],
+  unseen: [],
   switched: [],
   hasCalicoDevices: false,
   tables: [],

@@ -46,6 +46,61 @@ describe.skipIf(!hasKubectl())('components that are opted in to', () => {
       { name: 'units', mountPath: '/etc/systemd/system' },
     ])
   })
+
+  it('unprivileged leaves two capabilities in the network of the host, and nothing else of it', async () => {
+    const manifests = await overlay(['unprivileged'])
+    expect(manifests.flatMap(findProblems)).toEqual([])
+    const pod = only(manifests, 'DaemonSet').spec?.template.spec
+    const { hostNetwork, hostPID, hostIPC, shareProcessNamespace, securityContext } = pod ?? {}
+    expect({ hostNetwork, hostPID, hostIPC, shareProcessNamespace, securityContext }).toEqual({
+      hostNetwork: true,
+    })
+    expect(pod?.containers).toHaveLength(1)
+    expect(pod?.initContainers).toBeUndefined()
+    expect(pod?.containers[0]?.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
+      readOnlyRootFilesystem: true,
+      runAsUser: 0,
+      seccompProfile: { type: 'RuntimeDefault' },
+      seLinuxOptions: { level: 's0', type: 'spc_t' },
+    })
+    expect(pod?.containers[0]?.env).toContainEqual({ name: 'NODE_FIREWALL_TARGET_PID', value: 'self' })
+    const ofHost = pod?.volumes?.flatMap(({ hostPath }) => hostPath?.path ?? [])
+    expect(ofHost).toEqual(['/run/xtables.lock', '/var/lib/node-firewall', '/run/node-firewall.lock'])
+    // Pod Security has no level between that admits the network of the host.
+    expect(only(manifests, 'Namespace').metadata?.labels).toMatchObject({
+      'pod-security.kubernetes.io/enforce': 'privileged',
+    })
+  })
+
+  it('unprivileged changes nothing else', async () => {
+    const [before, after] = await Promise.all([overlay([]), overlay(['unprivileged'])])
+    const without = (manifests: readonly Manifest[]) =>
+      manifests.map((manifest) => {
+        if (manifest.kind !== 'DaemonSet') return manifest
+        const { hostPID: _, containers, ...pod } = manifest.spec?.template.spec ?? { containers: [] }
+        const rest = containers.map(({ securityContext: __, env = [], ...container }) => ({
+          ...container,
+          env: env.filter(({ name }) => name !== 'NODE_FIREWALL_TARGET_PID'),
+        }))
+        return { ...manifest, spec: { ...manifest.spec, template: { ...pod, containers: rest } } }
+      })
+    expect(without(after)).toEqual(without(before))
+  })
+
+  it.each([[['unprivileged', 'boot-restore', 'startup-taint']], [['boot-restore', 'unprivileged']]])(
+    'unprivileged stands beside the others: %j',
+    async (components) => {
+      const manifests = await overlay(components)
+      expect(args(manifests)?.slice(1).toSorted()).toEqual(
+        components.filter((name) => name !== 'unprivileged').map((name) => `--${name}`),
+      )
+      const container = only(manifests, 'DaemonSet').spec?.template.spec?.containers[0]
+      expect(container?.securityContext?.privileged).toBeUndefined()
+      expect(container?.volumeMounts?.at(-1)?.mountPath).toBe('/etc/systemd/system')
+    },
+  )
 })
 
 describe.skipIf(!hasKubectl())('api-watch, which every overlay has', () => {

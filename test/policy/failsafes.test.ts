@@ -425,6 +425,26 @@ test('that nothing is known yet is worth a word', () => {
   expect(policyOf({ cluster: unread, facts: { remembered } }).warnings).toEqual([])
 })
 
+const noKubelet = expect.stringMatching(/^nothing listens on 10250, and processes of the host cannot be seen/)
+const noResolvers = expect.stringMatching(
+  /^the host's name servers cannot be seen, so failsafe dns lets port 53/,
+)
+test.each<[string, Given, unknown[]]>([
+  ['a node that is closed both ways', {}, [noKubelet, noResolvers]],
+  ['one whose kubelet is where it usually is', { facts: { ports: { kubelet: 10_250 } } }, [noResolvers]],
+  ['one that opens what it wants', { spec: { defaults: { ingress: 'drop' } } }, [noKubelet]],
+  ['a host in no cluster', { cluster: standalone }, [noResolvers]],
+  [
+    'failsafes that somebody has narrowed',
+    { spec: { failsafe: { dns: { to: ['10.0.0.10'] }, kubelet: { from: ['nodes'] } } } },
+    [],
+  ],
+  ['audit alone', { spec: { mode: 'audit' } }, []],
+])('what cannot be seen with the network alone, of %s', (_, { facts = {}, ...given }, expected) => {
+  expect(policyOf({ ...given, facts: { ...facts, onlyNetwork: true } }).warnings).toEqual(expected)
+  expect(policyOf({ ...given, facts }).warnings).toEqual([])
+})
+
 const deny = (more: object = {}) => ({ rules: [{ name: 'a', action: 'drop', ...more }] })
 test.each<[string, object, boolean]>([
   ['nothing', {}, false],
