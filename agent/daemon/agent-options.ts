@@ -4,6 +4,7 @@ import type { Events, EventsOptions } from '../cluster/events.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import type { Peers } from '../cluster/peers.ts'
 import type { Backend } from '../netfilter/backend.ts'
+import type { LogTarget } from '../netfilter/log-text.ts'
 import type { Probe } from '../probes/probe.ts'
 import type { Labels } from '../ruleset/select.ts'
 import type { WatchCluster } from './watch-cluster.ts'
@@ -13,6 +14,8 @@ export type AgentOptions = {
   readonly rules: string
   readonly targetPid: number
   readonly backend: Backend | 'auto'
+  /** Where rules that log send packets. */
+  readonly logTarget: LogTarget | 'auto'
   /** Cron expressions, with seconds. */
   readonly verifySchedule: string
   readonly reapplySchedule: string

@@ -5,6 +5,7 @@ import { auditChainName, limitChainName } from './chain.ts'
 import type { Chain } from './chain.ts'
 import { connectionLimitMatch, rateLimitMatch } from './limit-text.ts'
 import { logMatchAndTarget } from './log-text.ts'
+import type { LogTarget, LogVerdict } from './log-text.ts'
 import { matchTexts } from './match-text.ts'
 import type { MatchContext } from './match-text.ts'
 
@@ -13,6 +14,7 @@ export type StepContext = MatchContext & {
   readonly chain: string
   /** Nothing is denied: what would be is counted and logged. */
   readonly audited: boolean
+  readonly logTarget: LogTarget
 }
 
 /** Rules of one chain, and the chains that only they lead to. */
@@ -49,7 +51,7 @@ function compileRule(rule: PolicyRule, context: StepContext): Compiled {
   const logs = (rule.log || passes) && (limited === undefined || rule.action === 'accept')
   const matches = matchTexts(rule.match, context, rule.action === 'reject' && !passes)
   const rules = matches.flatMap(({ text, protocol }) => [
-    ...(logs ? [join(text, logText(rule, passes))] : []),
+    ...(logs ? [join(text, logText(rule, passes ? 'audit' : rule.action, context.logTarget))] : []),
     join(text, commentMatch(passes ? `${nameOf(rule)} audited` : commentOf(rule)), target(protocol)),
   ])
   return { rules, chains: limited === undefined || matches.length === 0 ? [] : [limited] }
@@ -80,7 +82,7 @@ function verdict({ action }: PolicyRule, protocol: Protocol, { family }: StepCon
  * an accept rule, whose match has gone there for good, and comes back to the next rule from a drop rule. One chain a
  * rule, so that all its matches count into the same buckets.
  */
-function limitChain(rule: PolicyRule, { family, audited }: StepContext): Chain | undefined {
+function limitChain(rule: PolicyRule, { family, audited, logTarget }: StepContext): Chain | undefined {
   const { limit, connections } = rule
   if (limit === undefined && connections === undefined) return undefined
   const passes = audited || rule.audit
@@ -93,15 +95,20 @@ function limitChain(rule: PolicyRule, { family, audited }: StepContext): Chain |
   ].filter(({ match }) => match !== '')
   const rules = exceeding.flatMap(({ match, what }) => [
     ...(rule.log || passes
-      ? [join(match, logMatchAndTarget(passes ? 'audit' : 'limit', rule.ruleset, rule.name))]
+      ? [join(match, logText(rule, passes ? 'audit' : 'limit', logTarget))]
       : []),
     join(match, commentMatch(`${nameOf(rule)} ${what}`), passes ? '-j RETURN' : '-j DROP'),
   ])
   return { name: limitChainName(id), rules: rule.action === 'accept' ? [...rules, '-j RETURN'] : rules }
 }
 
-function logText({ action, ruleset, name }: PolicyRule, audited: boolean): string {
-  return logMatchAndTarget(audited ? 'audit' : action, ruleset, name)
+function logText(rule: PolicyRule, verdict: LogVerdict, target: LogTarget): string {
+  return logMatchAndTarget(target, { verdict, ruleset: rule.ruleset, rule: loggedName(rule) })
+}
+
+/** How a rule is called in logs beside its ruleset: `ssh`, `default ingress`. */
+export function loggedName({ kind, name }: PolicyRule): string {
+  return kind === 'rule' ? name : `${kind} ${name}`
 }
 
 /** How a rule is called wherever people meet it: `worker/ssh`, `failsafe dhcp`, `default ingress`. */

@@ -12,6 +12,7 @@ import { isStaticName } from './ipset-text.ts'
 import { noSets } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import type { Ipsets } from './ipsets.ts'
+import type { LogTarget } from './log-text.ts'
 import { readPosition } from './position.ts'
 import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
@@ -54,6 +55,8 @@ export type KeepOptions = {
   readonly backend: Backend
   readonly family: Family
   readonly wanted: Wanted
+  /** Where rules that log send packets. */
+  readonly logTarget: LogTarget
   readonly rewrite: boolean
   /** Looks for kernel sets that may be left of earlier times, and at each element of long ones. */
   readonly looksCloser: boolean
@@ -78,7 +81,7 @@ export async function keepFamily(
       return { ...nothingDone, seen: describe(table, noSets, false) }
     }
     const desired =
-      options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options.family) : undefined
+      options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options) : undefined
     const result = await enforceFamily({
       ...options,
       desired,
@@ -104,13 +107,17 @@ export async function keepFamily(
   }
 }
 
-const compiled = new WeakMap<Policy, Partial<Record<Family, Desired>>>()
+const compiled = new WeakMap<Policy, Partial<Record<`${Family} ${LogTarget}`, Desired>>>()
 
 /** The same policy is asked for with every pass. */
-function compileOnce(policy: Policy, family: Family): Desired {
+function compileOnce(
+  policy: Policy,
+  { family, logTarget }: Pick<KeepOptions, 'family' | 'logTarget'>,
+): Desired {
   const known = compiled.get(policy) ?? {}
-  const desired = known[family] ?? compilePolicy(policy, family)
-  compiled.set(policy, { ...known, [family]: desired })
+  const key = `${family} ${logTarget}` as const
+  const desired = known[key] ?? compilePolicy(policy, family, logTarget)
+  compiled.set(policy, { ...known, [key]: desired })
   return desired
 }
 

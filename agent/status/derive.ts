@@ -38,6 +38,8 @@ export type Knowledge = {
   /** What is wrong with what is kept on the host. */
   readonly keptProblems?: readonly string[]
   readonly cut?: CutStatus | undefined
+  /** How what rules log is read, and what was denied most; absent: no rule logs, or nobody reads it. */
+  readonly logging?: Pick<StatusDetails, 'logging' | 'denied'> | undefined
   readonly appliedAt?: string | undefined
   readonly verifiedAt?: string | undefined
   /** Why the pass could not even begin to look at the kernel. */
@@ -80,6 +82,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
       ...changeOf(knowledge.progress),
       ...(knowledge.overridden?.override === undefined ? {} : { mode: knowledge.overridden.override }),
       ...(knowledge.cut === undefined ? {} : { connections: knowledge.cut }),
+      ...knowledge.logging,
       problems: errors.slice(0, mostListed),
       warnings: warnings(knowledge),
       notEnforceable: notEnforceable(knowledge),
@@ -228,11 +231,21 @@ function warnings(knowledge: Knowledge): string[] {
         `${family}: the policy of ${base} is DROP, so what a rule accepts is dropped unless somebody else accepts it`,
     ),
   ])
-  const ofHost = [...(overridden?.problems ?? []), ...keptProblems, ...(dataplane?.unread ?? [])]
+  const ofHost = [
+    ...(overridden?.problems ?? []),
+    ...keptProblems,
+    ...(dataplane?.unread ?? []),
+    ...unread(knowledge.logging),
+  ]
   return [...ofHost, ...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
     0,
     mostListed * 2,
   )
+}
+
+function unread(logging: Knowledge['logging']): string[] {
+  if (logging?.logging?.by !== 'nothing') return []
+  return [`what rules log is not read: ${logging.logging.note ?? ''}`]
 }
 
 function notEnforceable({ families, dataplane }: Knowledge): string[] {
