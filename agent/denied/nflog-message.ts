@@ -52,7 +52,7 @@ export function readNflogLine(line: string): NflogMessage | undefined {
 function readAttributes(bytes: Buffer | undefined): ReadonlyMap<number, Buffer> {
   const found = new Map<number, Buffer>()
   if (bytes === undefined) return found
-  for (let at = 0; at + 4 <= bytes.length; ) {
+  for (let at = 0; at + 4 <= bytes.length;) {
     const length = bytes.readUInt16LE(at)
     if (length < 4) break
     // Two bits say how the value is written, not what it is.
@@ -102,4 +102,3 @@ function printDestination({ family, to, port }: Packet): string {
   if (port === undefined) return to
   return family === 'ipv4' ? `${to}:${port}` : `[${to}]:${port}`
 }
-

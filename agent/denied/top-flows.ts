@@ -40,7 +40,12 @@ export const periodMs = 3_600_000
  */
 const mostCounted = 128
 
-type Counted = { readonly flow: Omit<DeniedFlow, 'packets' | 'last'>; count: number; error: number; last: number }
+type Counted = {
+  readonly flow: Omit<DeniedFlow, 'packets' | 'last'>
+  count: number
+  error: number
+  last: number
+}
 type Period = { readonly start: number; packets: number; readonly counted: Map<string, Counted> }
 
 /** Counts what is denied, and passes over what is accepted. `now` is in ms since the epoch. */

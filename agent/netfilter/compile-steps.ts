@@ -94,9 +94,7 @@ function limitChain(rule: PolicyRule, { family, audited, logTarget }: StepContex
     { match: standing, what: 'over its connections' },
   ].filter(({ match }) => match !== '')
   const rules = exceeding.flatMap(({ match, what }) => [
-    ...(rule.log || passes
-      ? [join(match, logText(rule, passes ? 'audit' : 'limit', logTarget))]
-      : []),
+    ...(rule.log || passes ? [join(match, logText(rule, passes ? 'audit' : 'limit', logTarget))] : []),
     join(match, commentMatch(`${nameOf(rule)} ${what}`), passes ? '-j RETURN' : '-j DROP'),
   ])
   return { name: limitChainName(id), rules: rule.action === 'accept' ? [...rules, '-j RETURN'] : rules }

@@ -80,8 +80,7 @@ export async function keepFamily(
       const table = await options.tables.read(options.backend, options.family)
       return { ...nothingDone, seen: describe(table, noSets, false) }
     }
-    const desired =
-      options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options) : undefined
+    const desired = options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options) : undefined
     const result = await enforceFamily({
       ...options,
       desired,

@@ -127,7 +127,9 @@ export const detailsSchema = z
       })
       .readonly()
       .exactOptional()
-      .describe('what was denied most by rules that log, as of the last write: news of it alone are no reason for one'),
+      .describe(
+        'what was denied most by rules that log, as of the last write: news of it alone are no reason for one',
+      ),
     problems: texts.describe('errors of the rulesets, with file, line and column'),
     warnings: texts,
     notEnforceable: texts.describe('what does not hold on this node, why, and what to do'),

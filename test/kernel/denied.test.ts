@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { families } from '../../agent/ruleset/address.ts'
-import type { Family } from '../../agent/ruleset/address.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess, LogLine } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'

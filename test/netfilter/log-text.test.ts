@@ -12,21 +12,11 @@ const longer = named('drop', 'worker', 'node ports from the private network only
 test.each([
   ['a name that fits', 'kernel', named('drop', 'web', 'ssh'), 'node-fw drop web/ssh '],
   ['a rule of no ruleset', 'kernel', named('reject', undefined, 'default'), 'node-fw reject default '],
-  [
-    'a name that just fits',
-    'kernel',
-    named('drop', 'worker', 'known-by'),
-    'node-fw drop worker/known-by ',
-  ],
+  ['a name that just fits', 'kernel', named('drop', 'worker', 'known-by'), 'node-fw drop worker/known-by '],
   ['one character more', 'kernel', named('drop', 'worker', 'known-bad'), 'node-fw drop known-bad~c210 '],
   ['a long name', 'kernel', long, 'node-fw audit node port~6ebe '],
   ['NFLOG has more room', 'nflog', long, 'node-fw audit worker/node ports from the private network only'],
-  [
-    'though not for all',
-    'nflog',
-    longer,
-    'node-fw drop node ports from the private network only, and~144c',
-  ],
+  ['though not for all', 'nflog', longer, 'node-fw drop node ports from the private network only, and~1448'],
 ] as const)('%s', (_, target, name, expected) => {
   expect(logPrefix(target, name)).toBe(expected)
 })
@@ -47,9 +37,7 @@ test.each([
 const ruleset = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/)
 const rule = fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9 ._-]{0,61}[A-Za-z0-9])?$/)
 const verdict = fc.constantFrom('accept', 'drop', 'reject', 'audit', 'limit')
-const names = fc
-  .tuple(verdict, fc.option(ruleset, { nil: undefined }), rule)
-  .map((parts) => named(...parts))
+const names = fc.tuple(verdict, fc.option(ruleset, { nil: undefined }), rule).map((parts) => named(...parts))
 
 describe.each([
   ['kernel', 29],
