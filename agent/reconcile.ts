@@ -73,7 +73,8 @@ export type Effects = {
   /** Where rules that log send packets, and what came of it; absent: nobody reads it. */
   readonly logging?: {
     chooseTarget(wanted: Wanted): Promise<LogTarget>
-    status(): Pick<StatusDetails, 'logging' | 'denied'> | undefined
+    /** `unlogged`: packets of all time that rules left out, above their limits; absent: not known. */
+    report(unlogged: number | undefined): Pick<StatusDetails, 'logging' | 'denied'> | undefined
   }
   /** Compare only: nothing is written to the kernel. */
   readonly dryRun: boolean
@@ -161,7 +162,7 @@ export async function reconcile(
       by: triggers.find(({ by }) => by)?.by,
     }),
     cut: effects.lastCut(),
-    logging: effects.logging?.status(),
+    logging: effects.logging?.report(countUnlogged(kept)),
     appliedAt: outcomes.some(({ wrote }) => wrote) ? now.toISOString() : memory.appliedAt,
     verifiedAt: outcomes.every(({ seen }) => seen?.asWanted) ? now.toISOString() : memory.verifiedAt,
   }
@@ -229,6 +230,14 @@ type How = {
   readonly looksCloser: boolean
   readonly logTarget: LogTarget
   readonly now: number
+}
+
+function countUnlogged(kept: Memory['families']): number | undefined {
+  const counts = Object.values(kept).map(({ seen }) => seen?.unlogged)
+  return counts.reduce(
+    (sum, count) => (sum === undefined || count === undefined ? undefined : sum + count),
+    0,
+  )
 }
 
 /** Who only compares leaves to the agent what it has chosen. */

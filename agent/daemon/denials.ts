@@ -47,6 +47,7 @@ export function openDenials(options: DenialsOptions): Denials {
   let fallback: string | undefined
   let names: { readonly policy: Policy; readonly find: ReturnType<typeof createNames> } | undefined
   let isChoosing = false
+  let unloggedBefore: number | undefined
 
   const target = (): LogTarget => {
     if (wish !== 'auto') return wish
@@ -77,7 +78,7 @@ export function openDenials(options: DenialsOptions): Denials {
       targetPid,
       {
         onLogged: take,
-        onLost: flows.lose,
+        onLost: (packets) => flows.miss('lost', packets),
         onGap: (reason) => log.warn({ reason }, 'reading what rules log was interrupted'),
         onChange: change,
       },
@@ -107,7 +108,11 @@ export function openDenials(options: DenialsOptions): Denials {
         names = { policy: wanted.policy, find: createNames(wanted.policy, target()) }
       return target()
     },
-    status() {
+    report(unlogged) {
+      if (unlogged !== undefined) {
+        flows.miss('overLimit', Math.max(0, unlogged - (unloggedBefore ?? unlogged)))
+        unloggedBefore = unlogged
+      }
       if (reader === undefined) return undefined
       return { logging: loggingOf(reader, fallback), denied: counter.top(mostInStatus) }
     },

@@ -6,6 +6,8 @@ export type Untold = {
   readonly repeated: number
   /** Packets for whose lines there was no budget. */
   readonly leftOut: number
+  /** Packets that the kernel did not log, as those of their rule were too many a second. */
+  readonly overLimit: number
   /** Packets that the kernel had logged and the reader did not get. */
   readonly lost: number
 }
@@ -16,7 +18,8 @@ export type FlowLine = Logged & { readonly packets?: number }
 export type FlowLog = {
   /** The line that a packet is worth, if any. */
   see(logged: Logged): FlowLine | undefined
-  lose(packets: number): void
+  /** Adds packets that did not come here. */
+  miss(why: 'overLimit' | 'lost', packets: number): void
   /** Counts since it was asked for before; nothing if all had lines. */
   takeUntold(): Untold | undefined
 }
@@ -30,7 +33,7 @@ export const lineBudget = { lines: 100, refillMs: 100 }
 /** Flows that are remembered: the oldest is forgotten first, and would have a line too many. */
 const mostFlows = 2_000
 
-const nothing: Untold = { repeated: 0, leftOut: 0, lost: 0 }
+const nothing: Untold = { repeated: 0, leftOut: 0, overLimit: 0, lost: 0 }
 
 /** Decides which of the packets that rules log get a line. `now` is in ms, of a clock that nobody can set. */
 export function createFlowLog(now: () => number): FlowLog {
@@ -67,13 +70,13 @@ export function createFlowLog(now: () => number): FlowLog {
       if (flows.size > mostFlows && oldest !== undefined) flows.delete(oldest)
       return known === undefined ? logged : { ...logged, packets: known.packets + 1 }
     },
-    lose(packets) {
-      untold = { ...untold, lost: untold.lost + packets }
+    miss(why, packets) {
+      untold = { ...untold, [why]: untold[why] + packets }
     },
     takeUntold() {
       const taken = untold
       untold = nothing
-      return taken.repeated + taken.leftOut + taken.lost === 0 ? undefined : taken
+      return Object.values(taken).every((packets) => packets === 0) ? undefined : taken
     },
   }
 }

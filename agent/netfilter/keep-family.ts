@@ -17,6 +17,7 @@ import { readPosition } from './position.ts'
 import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
 import type { Tables } from './tables.ts'
+import { countUnlogged } from './unlogged.ts'
 
 /** What one pass did to, and found in, the table of one family. */
 export type FamilyOutcome = {
@@ -44,6 +45,8 @@ export type Seen = {
   readonly positions: Readonly<Partial<Record<BaseChain, Position>>>
   /** Kernel sets of ours. */
   readonly sets: number
+  /** Packets that rules would have logged but for the limit of each. */
+  readonly unlogged: number
 }
 
 /** A change that came from outside. */
@@ -130,6 +133,7 @@ function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
     rules: chains.reduce((sum, [, { rules }]) => sum + rules.length, 0),
     positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
     sets: sets.size,
+    unlogged: countUnlogged(table),
   }
 }
 

@@ -27,7 +27,7 @@ test('a flow has one line a minute, whatever ports its client takes, and the nex
   expect(log.see({ ...ssh, port: 23 })).toEqual({ ...ssh, port: 23 })
   pass(repeatMs)
   expect(log.see(ssh)).toEqual({ ...ssh, packets: 4 })
-  expect(log.takeUntold()).toEqual({ repeated: 3, leftOut: 0, lost: 0 })
+  expect(log.takeUntold()).toEqual({ repeated: 3, leftOut: 0, overLimit: 0, lost: 0 })
   expect(log.takeUntold()).toBeUndefined()
 })
 
@@ -42,7 +42,7 @@ test('a flood of senders gets no more lines than the budget has, and each packet
   const most = lineBudget.lines + (seconds * 1_000) / lineBudget.refillMs
   expect(lines).toBeGreaterThan(most - 2)
   expect(lines).toBeLessThanOrEqual(most)
-  expect(log.takeUntold()).toEqual({ repeated: 0, leftOut: seconds * 1_000 - lines, lost: 0 })
+  expect(log.takeUntold()).toEqual({ repeated: 0, leftOut: seconds * 1_000 - lines, overLimit: 0, lost: 0 })
 })
 
 test('who was left out for want of budget has a line when there is some again', () => {
@@ -55,7 +55,8 @@ test('who was left out for want of budget has a line when there is some again', 
 
 test('what was lost on the way is told of', () => {
   const { log } = setUp()
-  log.lose(3)
-  log.lose(4)
-  expect(log.takeUntold()).toEqual({ repeated: 0, leftOut: 0, lost: 7 })
+  log.miss('lost', 3)
+  log.miss('lost', 4)
+  log.miss('overLimit', 5)
+  expect(log.takeUntold()).toEqual({ repeated: 0, leftOut: 0, overLimit: 5, lost: 7 })
 })
