@@ -52,9 +52,10 @@ describe.each(backends)('what rules log on iptables-%s', (backend) => {
     await cluster.close()
   })
 
-  async function lineAbout(rule: string, from: string): Promise<LogLine> {
+  async function lineWith(fields: Readonly<Record<string, unknown>>): Promise<LogLine> {
+    const fits = (line: LogLine) => Object.entries(fields).every(([key, value]) => line[key] === value)
     for (;;) {
-      const line = agent.log.find((each) => told(each) && each['rule'] === rule && each['from'] === from)
+      const line = agent.log.find((each) => told(each) && fits(each))
       if (line !== undefined) return line
       await agent.next(told)
     }
@@ -76,12 +77,16 @@ describe.each(backends)('what rules log on iptables-%s', (backend) => {
     )
     await Promise.all(probes)
     for (const [, protocol, port, expected] of rows) {
-      const { level, time, fromPort, msg, ...line } = await lineAbout(expected.rule, expected.from)
+      const { level, time, fromPort, msg, ...line } = await lineWith({
+        rule: expected.rule,
+        from: expected.from,
+        port,
+      })
       expect(line).toEqual({ ...expected, protocol, port })
       expect(fromPort).toBeGreaterThan(0)
     }
     await cluster.internet.probe({ protocol: 'tcp', address: node[family], port: 30_080 })
-    const line = await lineAbout('no web', internet[family])
+    const line = await lineWith({ rule: 'no web', from: internet[family] })
     expect(line).toMatchObject({ verdict: 'reject', ruleset: 'worker', protocol: 'tcp', in: 'eth0' })
     // What the client dialled is known where the kernel tells what conntrack knows.
     if (line['translated'] === undefined) {
