@@ -18,12 +18,15 @@ describe.each(backends)('on iptables-%s', (backend) => {
   })
   afterAll(async () => sandbox.close())
 
-  test.each(families)('a limit that is logged lets through as much as one that is not, %s', async (family) => {
-    const outcomes: string[] = []
-    for (const sourcePort of [5001, 5002, 5003, 5004, 5005]) {
-      const probe = { protocol: 'udp', address: nodeAddress[family], port: 7, sourcePort } as const
-      outcomes.push(await sandbox.internet.probe(probe))
-    }
-    expect(outcomes).toEqual(['accepted', 'accepted', 'accepted', 'accepted', 'silence'])
-  })
+  test.each(families)(
+    'a limit that is logged lets through as much as one that is not, %s',
+    async (family) => {
+      const outcomes: string[] = []
+      for (const sourcePort of [5001, 5002, 5003, 5004, 5005]) {
+        const probe = { protocol: 'udp', address: nodeAddress[family], port: 7, sourcePort } as const
+        outcomes.push(await sandbox.internet.probe(probe))
+      }
+      expect(outcomes).toEqual(['accepted', 'accepted', 'accepted', 'accepted', 'silence'])
+    },
+  )
 })
