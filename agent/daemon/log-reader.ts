@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { readKernelLine } from '../denied/kernel-line.ts'
 import type { Logged } from '../denied/logged.ts'
 import { readNflogLine } from '../denied/nflog-message.ts'
@@ -68,12 +67,8 @@ export function startLogReader(
     },
     controller.signal,
   )
-  void pause(patienceMs, undefined, { signal: controller.signal, ref: false }).then(
-    () => {
-      if (failures === 1) complain('its reader does not start')
-    },
-    () => {},
-  )
+  const patience = setTimeout(() => complain('its reader does not start'), patienceMs).unref()
+  void settled.then(() => clearTimeout(patience))
 
   function takeNflog(line: string): void {
     const message = readNflogLine(line)

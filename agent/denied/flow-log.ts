@@ -82,6 +82,8 @@ export function createFlowLog(now: () => number): FlowLog {
 }
 
 /** The ports that clients choose tell no flows apart. */
-function keyOf({ fromPort: _, ...flow }: Logged): string {
-  return JSON.stringify(Object.values(flow))
+function keyOf(logged: Logged): string {
+  const { verdict, ruleset, rule, protocol, from, to, port, translated, icmp } = logged
+  const way = [logged.in, logged.out]
+  return JSON.stringify([verdict, ruleset, rule, protocol, from, to, port, translated, icmp, ...way])
 }

@@ -1,6 +1,6 @@
 import { loggedName } from '../netfilter/compile-steps.ts'
-import { logPrefix, parseLogPrefix } from '../netfilter/log-text.ts'
-import type { LogName, LogTarget, LogVerdict } from '../netfilter/log-text.ts'
+import { logPrefix, logVerdicts, parseLogPrefix } from '../netfilter/log-text.ts'
+import type { LogName, LogTarget } from '../netfilter/log-text.ts'
 import type { Policy, PolicyRule } from '../policy/policy.ts'
 import { flows } from '../ruleset/ruleset.ts'
 
@@ -13,7 +13,7 @@ export function logsAnything(policy: Policy): boolean {
 export function createNames(policy: Policy, target: LogTarget): (name: LogName) => LogName {
   const whole = new Map<string, LogName>()
   for (const rule of loggingRules(policy)) {
-    for (const verdict of verdicts) {
+    for (const verdict of logVerdicts) {
       const name = { verdict, ruleset: rule.ruleset, rule: loggedName(rule) }
       const cut = parseLogPrefix(logPrefix(target, name))
       if (cut !== undefined && cut.rule.includes('~')) whole.set(keyOf(cut), name)
@@ -21,8 +21,6 @@ export function createNames(policy: Policy, target: LogTarget): (name: LogName) 
   }
   return (name) => whole.get(keyOf(name)) ?? name
 }
-
-const verdicts: readonly LogVerdict[] = ['accept', 'drop', 'reject', 'audit', 'limit']
 
 /** What is audited is logged in any case. A rule that accepts up to a limit denies what exceeds it. */
 function loggingRules(policy: Policy): PolicyRule[] {

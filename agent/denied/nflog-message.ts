@@ -35,17 +35,20 @@ export function readNflogLine(line: string): NflogMessage | undefined {
   const name = parseLogPrefix(attributes.get(attribute.prefix)?.toString('latin1').split('\0', 1)[0] ?? '')
   if (name === undefined) return { sequence }
   const packet = readPacket(withoutTags(attributes))
-  const nameOf = (hex: string) => plainInterface(Buffer.from(hex, 'hex').toString('latin1'))
   return {
     sequence,
     logged: {
       ...name,
       ...(packet === undefined ? {} : describePacket(packet)),
       ...(packet === undefined ? {} : findDialled(packet, attributes.get(attribute.connection))),
-      in: nameOf(input),
-      out: nameOf(output),
+      in: readName(input),
+      out: readName(output),
     },
   }
+}
+
+function readName(hex: string): string | undefined {
+  return plainInterface(Buffer.from(hex, 'hex').toString('latin1'))
 }
 
 /** Attributes of netlink (netlink(7)): length, type, value, in the machine's byte order, padded to 4 bytes. */

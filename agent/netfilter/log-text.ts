@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 
 /** What became of the packet: `audit` would have been denied, `limit` exceeded the limit of an accept rule. */
-export type LogVerdict = 'accept' | 'drop' | 'reject' | 'audit' | 'limit'
+export type LogVerdict = (typeof logVerdicts)[number]
+export const logVerdicts = ['accept', 'drop', 'reject', 'audit', 'limit'] as const
 
 /**
  * Where rules that log send packets: `nflog` to whoever listens to a group (here the agent), from any network
@@ -65,17 +66,18 @@ export function logPrefix(target: LogTarget, { verdict, ruleset, rule }: LogName
 }
 
 const prefixPattern = new RegExp(
-  `^${logTag} (?<verdict>accept|drop|reject|audit|limit) ` +
+  `^${logTag} (?<verdict>${logVerdicts.join('|')}) ` +
     '(?:(?<ruleset>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/)?' +
     '(?<rule>[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,80})(?:~[0-9a-f]{4})?)$',
 )
 
 /** Reads what `logPrefix` wrote; a name that was cut stays as it is. Nothing for what others let log. */
 export function parseLogPrefix(prefix: string): LogName | undefined {
-  const { verdict, ruleset, rule } = prefixPattern.exec(prefix.trimEnd())?.groups ?? {}
+  const { verdict: word, ruleset, rule } = prefixPattern.exec(prefix.trimEnd())?.groups ?? {}
+  const verdict = logVerdicts.find((one) => one === word)
   if (verdict === undefined || rule === undefined) return undefined
   return {
-    verdict: verdict as LogVerdict,
+    verdict,
     ...(ruleset === undefined ? {} : { ruleset }),
     rule,
   }
