@@ -149,7 +149,7 @@ describe('the log of the kernel', () => {
     await execa('mkfifo', [file])
     const pipe = await open(file, 'r+')
     const host = await startHost()
-    const { lines, next, log } = createLogBook()
+    const { lines, first, log } = createLogBook()
     const denials = openDenials({
       targetPid: host.pid,
       wish: 'kernel',
@@ -167,7 +167,7 @@ describe('the log of the kernel', () => {
         '',
       ].join('\n'),
     )
-    await next()
+    await first()
     expect(lines).toMatchObject([
       {
         ruleset: 'test',
@@ -214,6 +214,8 @@ function createLogBook() {
     },
     warn: () => {},
   } as unknown as DenialsOptions['log']
-  const next = async () => new Promise<void>((resolve) => (wake = resolve))
-  return { lines, next, log }
+  const first = async () => {
+    while (lines.length === 0) await new Promise<void>((resolve) => (wake = resolve))
+  }
+  return { lines, first, log }
 }
