@@ -7,6 +7,8 @@ import { otherBackend } from './netfilter/backend.ts'
 import { clearBackend } from './netfilter/clear.ts'
 import { keepFamily } from './netfilter/keep-family.ts'
 import type { Ipsets } from './netfilter/ipsets.ts'
+import type { LogTarget } from './netfilter/log-text.ts'
+import { readLogTarget } from './netfilter/standing-log-target.ts'
 import type { Tables } from './netfilter/tables.ts'
 import { decide } from './policy/decide.ts'
 import type { Decision, Known, Wanted } from './policy/decide.ts'
@@ -18,7 +20,7 @@ import type { Labels } from './ruleset/select.ts'
 import { deriveStatus } from './status/derive.ts'
 import type { FactsSeen, Knowledge } from './status/derive.ts'
 import { noDrift, recordDrift } from './status/drift.ts'
-import type { CutStatus, Status } from './status/status.ts'
+import type { CutStatus, Status, StatusDetails } from './status/status.ts'
 
 /** Why a pass runs. `by` names who caused it, where that is known. */
 export type Trigger = {
@@ -33,6 +35,7 @@ export type Trigger = {
     | 'confirm'
     | 'rollout'
     | 'mode'
+    | 'logging'
     | 'drift'
     | 'verify'
     | 'reapply'
@@ -67,6 +70,12 @@ export type Effects = {
   onNewRules(policy: Policy, families: readonly Family[]): void
   /** What was cut last of connections that stood when rules began to deny them. */
   lastCut(): CutStatus | undefined
+  /** Where rules that log send packets, and what came of it; absent: nobody reads it. */
+  readonly logging?: {
+    chooseTarget(wanted: Wanted): Promise<LogTarget>
+    /** `unlogged`: packets of all time that rules left out, above their limits; absent: not known. */
+    report(unlogged: number | undefined): Pick<StatusDetails, 'logging' | 'denied'> | undefined
+  }
   /** Compare only: nothing is written to the kernel. */
   readonly dryRun: boolean
   now(): Date
@@ -122,6 +131,7 @@ export async function reconcile(
     backend,
     rewrite,
     looksCloser: rewrite || memory.backend === undefined,
+    logTarget: await chooseLogTarget(decision.wanted, backend, effects),
     now: effects.elapsedMs(),
   }
   const kept = await keepFamilies(memory, decision.wanted, how, effects)
@@ -152,6 +162,7 @@ export async function reconcile(
       by: triggers.find(({ by }) => by)?.by,
     }),
     cut: effects.lastCut(),
+    logging: effects.logging?.report(countUnlogged(kept)),
     appliedAt: outcomes.some(({ wrote }) => wrote) ? now.toISOString() : memory.appliedAt,
     verifiedAt: outcomes.every(({ seen }) => seen?.asWanted) ? now.toISOString() : memory.verifiedAt,
   }
@@ -166,6 +177,7 @@ const urgent: ReadonlySet<Trigger['reason']> = new Set([
   'cut',
   'confirm',
   'mode',
+  'logging',
 ])
 
 type Written = { readonly known: Known; readonly files: readonly SourceFile[] }
@@ -216,7 +228,26 @@ type How = {
   readonly backend: Backend
   readonly rewrite: boolean
   readonly looksCloser: boolean
+  readonly logTarget: LogTarget
   readonly now: number
+}
+
+function countUnlogged(kept: Memory['families']): number | undefined {
+  const counts = Object.values(kept).map(({ seen }) => seen?.unlogged)
+  return counts.reduce(
+    (sum, count) => (sum === undefined || count === undefined ? undefined : sum + count),
+    0,
+  )
+}
+
+/** Who only compares leaves to the agent what it has chosen. */
+async function chooseLogTarget(
+  wanted: Wanted,
+  backend: Backend,
+  { logging, dryRun, tables }: Effects,
+): Promise<LogTarget> {
+  if (logging !== undefined) return logging.chooseTarget(wanted)
+  return dryRun ? readLogTarget(tables, backend) : 'nflog'
 }
 
 /** A restart that finds its rules in force and confirmed, or drift that was healed, is no change of rules. */

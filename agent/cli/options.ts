@@ -152,6 +152,16 @@ export function backendOption(): Option {
     .default('auto')
 }
 
+export function logTargetOption(): Option {
+  return option(
+    '--log-target <target>',
+    'LOG_TARGET',
+    'where rules that log send packets: to the agent by NFLOG, or to the log of the kernel',
+  )
+    .choices(['auto', 'nflog', 'kernel'])
+    .default('auto')
+}
+
 export function cronOption(name: string, variable: string, description: string): Option {
   return option(`--${name} <cron>`, variable, description).argParser((text) => {
     if (!isCron(text)) throw new InvalidArgumentError('expected a cron expression, such as "*/30 * * * * *"')

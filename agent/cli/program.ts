@@ -75,6 +75,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.podCidrsOption())
     .addOption(options.statusFileOption())
     .addOption(options.backendOption())
+    .addOption(options.logTargetOption())
     .addOption(
       options.cronOption('verify-schedule', 'VERIFY_SCHEDULE', 'when to verify (default: each 30 s)'),
     )
@@ -235,7 +236,7 @@ function collect(value: string, before: readonly string[] = []): string[] {
 type NodeFlags = { readonly node?: string; readonly standalone?: boolean }
 
 type AgentFlags = NodeFlags &
-  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> & {
+  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logTarget' | 'logLevel'> & {
     readonly lockFile: string
     readonly namespace: string
     readonly watchConfigmaps: readonly string[]

@@ -5,6 +5,7 @@ import type { OwnNode } from '../cluster/own-node.ts'
 import type { Peers } from '../cluster/peers.ts'
 import type { TargetPid } from '../host/exec.ts'
 import type { Backend } from '../netfilter/backend.ts'
+import type { LogTarget } from '../netfilter/log-text.ts'
 import type { Probe } from '../probes/probe.ts'
 import type { Labels } from '../ruleset/select.ts'
 import type { WatchCluster } from './watch-cluster.ts'
@@ -15,6 +16,8 @@ export type AgentOptions = {
   /** Whose network is filtered; `self`: of the host no other thing than its network can be seen or entered. */
   readonly targetPid: TargetPid
   readonly backend: Backend | 'auto'
+  /** Where rules that log send packets. */
+  readonly logTarget: LogTarget | 'auto'
   /** Cron expressions, with seconds. */
   readonly verifySchedule: string
   readonly reapplySchedule: string

@@ -4,6 +4,7 @@ import { aborted } from './aborted.ts'
 import type { AgentOptions, ClusterSide, ProcessSignals } from './agent-options.ts'
 import { assemble } from './assemble.ts'
 import type { Assembly } from './assemble.ts'
+import type { Denials } from './denials.ts'
 import type { Loop } from './loop.ts'
 import { startHealth } from './start-health.ts'
 import { takeTurn } from './take-turn.ts'
@@ -17,10 +18,15 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   const log = createLog(options.logLevel)
   const { stop } = signals
   let loop: Loop | undefined
+  let denials: Denials | undefined
   let waitsFor = 'no pass has ended yet'
   const health = await startHealth(
     options.once ? undefined : options.healthAddress,
-    { ailment: () => loop?.ailment(), unready: () => (loop === undefined ? waitsFor : loop.unready()) },
+    {
+      ailment: () => loop?.ailment(),
+      unready: () => (loop === undefined ? waitsFor : loop.unready()),
+      denied: () => denials?.news(),
+    },
     log,
   )
   const turn = await takeTurn(options, { log, stop, onWait: (reason) => (waitsFor = reason) })
@@ -30,7 +36,7 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   }
   const inCluster = 'node' in options.place ? options.place : undefined
   const agent = await assemble(options, { log, turn, inCluster, stop })
-  loop = agent.loop
+  ;({ loop, denials } = agent)
   if (options.once) await passOnce(agent, inCluster, stop)
   else await keepPassing(agent, options, { log, inCluster, signals })
   await agent.end()

@@ -17,6 +17,8 @@ import type { Logger } from '../telemetry/log.ts'
 import type { AgentOptions, ClusterSide } from './agent-options.ts'
 import { createAlarm } from './alarm.ts'
 import { createConfirmed } from './confirmed.ts'
+import { openDenials } from './denials.ts'
+import type { Denials } from './denials.ts'
 import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { createSources } from './newest-sources.ts'
@@ -43,6 +45,7 @@ export type Assembly = {
   readonly cluster: ClusterWatch
   readonly cutter: Cutter
   readonly trials: Trials
+  readonly denials: Denials | undefined
   readonly setLabels: (labels: Labels) => void
   /** Ends what passes have started; the rules stay in force. */
   readonly end: () => Promise<void>
@@ -122,6 +125,10 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     onChange: () => ask('files'),
     onError: warn('watching the ConfigMap failed; the mounted files count'),
   })
+  const { targetPid, logTarget: wish } = options
+  const denials = dryRun
+    ? undefined
+    : openDenials({ targetPid, wish, isBrief: options.once, log, onChange: () => ask('logging') })
   const expiry = createAlarm(() => ask('expiry'))
 
   loop = createLoop({
@@ -140,6 +147,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
       problems: () => [...turn.problems(), ...sources.problems(), ...probing.problems, ...trials.problems()],
     },
     override: orders.override,
+    ...(denials === undefined ? {} : { logging: denials }),
     dryRun,
     now: () => new Date(),
     elapsedMs: () => performance.now(),
@@ -161,6 +169,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     cluster,
     cutter,
     trials,
+    denials,
     setLabels: (current) => void (labels = current),
     async end() {
       expiry.setTo(Infinity)
@@ -171,6 +180,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
         cluster.stop(),
         confirmed.settled(),
         rollouts.stop(),
+        denials?.stop(),
       ])
     },
   }

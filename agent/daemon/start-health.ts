@@ -1,12 +1,12 @@
 import type { Server } from 'node:http'
 import { serveHealth } from '../telemetry/health.ts'
-import type { Health } from '../telemetry/health.ts'
+import type { HealthPages } from '../telemetry/health.ts'
 import type { Logger } from '../telemetry/log.ts'
 
 /** Answers probes at the address, if there is one and it can be had. */
 export async function startHealth(
   address: { readonly host: string; readonly port: number } | undefined,
-  health: Health,
+  health: HealthPages,
   log: Logger,
 ): Promise<Server | undefined> {
   if (address === undefined) return undefined

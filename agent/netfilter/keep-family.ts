@@ -12,10 +12,12 @@ import { isStaticName } from './ipset-text.ts'
 import { noSets } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import type { Ipsets } from './ipsets.ts'
+import type { LogTarget } from './log-text.ts'
 import { readPosition } from './position.ts'
 import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
 import type { Tables } from './tables.ts'
+import { countUnlogged } from './unlogged.ts'
 
 /** What one pass did to, and found in, the table of one family. */
 export type FamilyOutcome = {
@@ -43,6 +45,8 @@ export type Seen = {
   readonly positions: Readonly<Partial<Record<BaseChain, Position>>>
   /** Kernel sets of ours. */
   readonly sets: number
+  /** Packets that rules would have logged but for the limit of each. */
+  readonly unlogged: number
 }
 
 /** A change that came from outside. */
@@ -54,6 +58,8 @@ export type KeepOptions = {
   readonly backend: Backend
   readonly family: Family
   readonly wanted: Wanted
+  /** Where rules that log send packets. */
+  readonly logTarget: LogTarget
   readonly rewrite: boolean
   /** Looks for kernel sets that may be left of earlier times, and at each element of long ones. */
   readonly looksCloser: boolean
@@ -77,8 +83,7 @@ export async function keepFamily(
       const table = await options.tables.read(options.backend, options.family)
       return { ...nothingDone, seen: describe(table, noSets, false) }
     }
-    const desired =
-      options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options.family) : undefined
+    const desired = options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options) : undefined
     const result = await enforceFamily({
       ...options,
       desired,
@@ -104,13 +109,17 @@ export async function keepFamily(
   }
 }
 
-const compiled = new WeakMap<Policy, Partial<Record<Family, Desired>>>()
+const compiled = new WeakMap<Policy, Partial<Record<`${Family} ${LogTarget}`, Desired>>>()
 
 /** The same policy is asked for with every pass. */
-function compileOnce(policy: Policy, family: Family): Desired {
+function compileOnce(
+  policy: Policy,
+  { family, logTarget }: Pick<KeepOptions, 'family' | 'logTarget'>,
+): Desired {
   const known = compiled.get(policy) ?? {}
-  const desired = known[family] ?? compilePolicy(policy, family)
-  compiled.set(policy, { ...known, [family]: desired })
+  const key = `${family} ${logTarget}` as const
+  const desired = known[key] ?? compilePolicy(policy, family, logTarget)
+  compiled.set(policy, { ...known, [key]: desired })
   return desired
 }
 
@@ -124,6 +133,7 @@ function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
     rules: chains.reduce((sum, [, { rules }]) => sum + rules.length, 0),
     positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
     sets: sets.size,
+    unlogged: countUnlogged(table),
   }
 }
 

@@ -63,12 +63,14 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
 export function hashRulesets(rulesets: readonly Ruleset[]): string {
   const hash = createHash('sha256')
   for (const ruleset of rulesets) {
-    const { name, priority, mode, established, external, defaults, failsafe, sets, rules, probes } = ruleset
+    const { name, priority, mode, established, external, defaults, logsDefaults } = ruleset
+    const { failsafe, sets, rules, probes } = ruleset
     const sortedDefaults = flows.map((flow) => defaults[flow])
     // By name and only where it is used, so that rulesets without it keep the hash they had before there was such a key.
     const later = [
       ...(probes.length === 0 ? [] : [{ probes }]),
       ...(Object.keys(failsafe).length === 0 ? [] : [{ failsafe }]),
+      ...(logsDefaults ? [{ logsDefaults }] : []),
     ]
     hash.update(
       JSON.stringify([name, priority, mode, established, external, sortedDefaults, rules, ...later]),
@@ -160,7 +162,7 @@ function defaultOf(flow: Flow, rulesets: readonly Ruleset[], facts: NodeFacts): 
       name: flow,
       action,
       match,
-      log: false,
+      log: setters.some(({ logsDefaults }) => logsDefaults),
       audit: false,
     },
   ]

@@ -39,6 +39,8 @@ export type Knowledge = {
   /** What is wrong with what is kept on the host. */
   readonly keptProblems?: readonly string[]
   readonly cut?: CutStatus | undefined
+  /** How what rules log is read, and what was denied most; absent: no rule logs, or nobody reads it. */
+  readonly logging?: Pick<StatusDetails, 'logging' | 'denied'> | undefined
   readonly appliedAt?: string | undefined
   readonly verifiedAt?: string | undefined
   /** Why the pass could not even begin to look at the kernel. */
@@ -81,6 +83,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
       ...changeOf(knowledge.progress),
       ...(knowledge.overridden?.override === undefined ? {} : { mode: knowledge.overridden.override }),
       ...(knowledge.cut === undefined ? {} : { connections: knowledge.cut }),
+      ...knowledge.logging,
       problems: errors.slice(0, mostListed),
       warnings: warnings(knowledge),
       notEnforceable: notEnforceable(knowledge),
@@ -233,11 +236,17 @@ function warnings(knowledge: Knowledge): string[] {
     ...(overridden?.problems ?? []),
     ...keptProblems,
     ...(dataplane === undefined ? [] : [...dataplane.unread, ...warnOfUnseen(dataplane)]),
+    ...unread(knowledge.logging),
   ]
   return [...ofHost, ...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
     0,
     mostListed * 2,
   )
+}
+
+function unread(logging: Knowledge['logging']): string[] {
+  if (logging?.logging?.by !== 'nothing') return []
+  return [`what rules log is not read: ${logging.logging.note ?? ''}`]
 }
 
 function notEnforceable({ families, dataplane }: Knowledge): string[] {
