@@ -7,12 +7,15 @@ import { formatProblem } from '../ruleset/problem.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { readKernelSets } from '../daemon/kernel-sets.ts'
 import { openNetwork } from '../daemon/node.ts'
+import { findServersOnce, withServers } from '../daemon/open-server-finder.ts'
 
 export type VerifyOptions = {
   readonly rules: string
   readonly targetPid: number
   readonly backend: Backend | 'auto'
   readonly labels: () => Promise<Labels>
+  /** Folder of what the agent of this node keeps. */
+  readonly stateDir: string
 }
 
 const inSync = 0
@@ -20,13 +23,21 @@ const drifted = 3
 const unknown = 4
 
 /** Compares the kernel with the rulesets, changing nothing; returns the exit code: 0 in sync, 3 drift, 4 unknown. */
-export async function verify({ rules, targetPid, backend, labels }: VerifyOptions): Promise<number> {
+export async function verify({
+  rules,
+  targetPid,
+  backend,
+  labels,
+  stateDir,
+}: VerifyOptions): Promise<number> {
   const network = await openNetwork(targetPid, backend)
+  const findServers = async () => findServersOnce(network.exec, targetPid, stateDir)
   const known = await labels().catch(() => undefined)
   // What the cluster's sets hold is the agent's to know: the rules have to be those that follow from it.
   const cluster = await readKernelSets(network.ipsets)
   const { memory, status } = await reconcile(noMemory, [{ reason: 'verify' }], {
     ...network,
+    readFacts: withServers(network.readFacts, findServers),
     readSources: async () => readRulesetFiles(rules),
     parse: parseRulesets,
     labels: () => known,

@@ -21,6 +21,7 @@ import type { Loop } from './loop.ts'
 import { createSources } from './newest-sources.ts'
 import { openNetwork } from './node.ts'
 import type { NodeNetwork } from './node.ts'
+import { openServerFinder, withServers } from './open-server-finder.ts'
 import { openProbing, openTrials } from './open-trials.ts'
 import { openOrders } from './orders.ts'
 import type { Orders } from './orders.ts'
@@ -70,6 +71,11 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const warn = (message: string) => (error: unknown) => log.warn({ err: error }, message)
 
   const network = await openNetwork(options.targetPid, options.backend, options.commandTimeoutMs)
+  const findServers = openServerFinder({
+    exec: network.exec,
+    ...{ targetPid: options.targetPid, stateDir, dryRun, ownServer: inCluster?.server },
+    onError: warn('where the API server was found could not be kept'),
+  })
   const store = stateDir === undefined || dryRun ? noStore : openStateFolder(stateDir)
   const keeping = await createKeeping(store, parseRulesets)
   const orders = await openOrders({
@@ -124,6 +130,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
 
   loop = createLoop({
     ...network,
+    readFacts: withServers(network.readFacts, findServers),
     onNewRules(policy, families) {
       if (!dryRun) cutter.start(policy, families)
     },

@@ -5,6 +5,7 @@ import type { Store, Stored } from '../confirm/keeping.ts'
 import { codeOf, isExpected, messageOf, OutsideError } from '../errors.ts'
 import { bootFile, bootScriptFile } from './boot-restore.ts'
 import { modeFile } from './mode-file.ts'
+import { serverFile } from './server-file.ts'
 import { readSealed, removeTemporaries, writeSealed } from './sealed-file.ts'
 import { decodeGeneration, decodeJournal, encodeGeneration, encodeJournal } from './state-content.ts'
 
@@ -67,7 +68,7 @@ export async function removeStateFolder(
 
 const names = ['last-good', 'journal'] as const
 type Name = (typeof names)[number]
-const removable: readonly string[] = [...names, modeFile, bootFile, bootScriptFile]
+const removable: readonly string[] = [...names, serverFile, modeFile, bootFile, bootScriptFile]
 
 async function readAll(folder: string): Promise<Stored> {
   await removeTemporaries(folder, names).catch(ignoreSystemError)

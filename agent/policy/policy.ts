@@ -89,8 +89,17 @@ export type NodeFacts = {
   readonly tunnels?: readonly Tunnel[]
   /** Name servers of the host, sorted; absent: not known, or one that runs on the host asks others. */
   readonly resolvers?: readonly Cidr[]
+  /** Where the kubelet and the agent find the API server, as they are told or were seen to; sorted. */
+  readonly servers?: readonly ServerEndpoint[]
   /** Sets of the cluster that the kernel held when this process began; of their members those that are this node's. */
   readonly remembered?: Readonly<Partial<Record<ClusterSet, readonly Cidr[]>>>
+}
+
+/** An address at which somebody on this node finds the API server: often that of a load balancer. */
+export type ServerEndpoint = {
+  readonly address: Cidr
+  readonly port: number
+  readonly of: 'kubelet' | 'agent'
 }
 
 /** What carries packets of pods, or tells the way to them, between nodes. */

@@ -404,6 +404,62 @@ describe('spec.failsafe', () => {
   })
 })
 
+describe('where the kubelet and the agent find the API server', () => {
+  const servers = [
+    { address: parseCidr('203.0.113.80'), port: 443, of: 'kubelet' },
+    { address: parseCidr('203.0.113.81'), port: 6443, of: 'kubelet' },
+    { address: parseCidr('10.96.0.1'), port: 443, of: 'agent' },
+  ] as const
+  const facts = { servers }
+  test.each<[string, Given, Connection, string]>([
+    [
+      'a load balancer',
+      { facts },
+      outgoing('203.0.113.80', 443, 6),
+      'api servers: API server of the kubelet',
+    ],
+    ['another port of it', { facts }, outgoing('203.0.113.80', 6443, 6), 'reject'],
+    [
+      'another address, at a port of its own',
+      { facts },
+      outgoing('203.0.113.81', 6443, 6),
+      'api servers: API server of the kubelet',
+    ],
+    ['another protocol', { facts }, outgoing('203.0.113.80', 443, 17), 'reject'],
+    ['one beside it', { facts }, outgoing('203.0.113.82', 443, 6), 'reject'],
+    [
+      'the Service, whoever answers there',
+      { facts },
+      {
+        ...outgoing('198.51.100.77', 6443, 6),
+        dialled: { address: '10.96.0.1', port: 443 },
+      },
+      'api servers: API server of the agent',
+    ],
+    [
+      'a host in no cluster on which a kubelet runs',
+      { facts, cluster: standalone },
+      outgoing('203.0.113.80', 443, 6),
+      'api servers: API server of the kubelet',
+    ],
+    [
+      'narrowed with the others',
+      { facts, spec: { failsafe: { apiServers: { to: ['198.51.100.10'] } } } },
+      outgoing('203.0.113.80', 443, 6),
+      'reject',
+    ],
+    [
+      'off with the others',
+      { facts, spec: { failsafe: { apiServers: 'off' } } },
+      outgoing('203.0.113.80', 443, 6),
+      'reject',
+    ],
+    ['nobody comes in by it', { facts }, incoming('203.0.113.80', 443, 6), 'reject'],
+  ])('%s', (_, given, connection, expected) => {
+    expect(answer(given, connection)).toBe(expected)
+  })
+})
+
 test('a set that nobody can fill here is not made for a failsafe', () => {
   const setsOf = (known: ClusterFacts, spec: object = {}) =>
     Object.values(policyOf({ cluster: known, spec, facts: controlPlane }).flows).flatMap((steps) =>
