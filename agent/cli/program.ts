@@ -18,6 +18,7 @@ import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from '../daemon/agent.ts'
+import { findClusterDns } from '../daemon/find-cluster-dns.ts'
 import type { AgentOptions, ClusterSide, ProcessSignals } from '../daemon/agent-options.ts'
 import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
@@ -285,7 +286,7 @@ function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): Cluste
     configMaps: names.length === 0 ? undefined : connectConfigMaps({ ...options, names }),
     watch: async (handlers, signal) => watchClusterFacts(options, handlers, signal),
     probes: () => createClusterProbes({ ...options, podName: pod }),
-    findDns: createClusterDns(options),
+    findDns: findClusterDns(flags.targetPid, createClusterDns(options)),
     server: async () => (await getAccess()).server,
     removeTaint:
       flags.startupTaint === true

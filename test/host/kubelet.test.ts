@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { findClusterDns } from '../../agent/daemon/find-cluster-dns.ts'
 import { findKubelet, readKubeletSettings } from '../../agent/host/kubelet.ts'
 
 describe('the kubelet of a network', () => {
@@ -142,6 +143,18 @@ describe('what its files say of the cluster DNS', () => {
     await addProcess(proc, 60, 'kubelet', { tree })
     expect((await readKubeletSettings({ pid: 60, args }, proc)).clusterDns).toEqual(expected)
   })
+})
+
+test('the cluster DNS that the kubelet tells of is asked, and else that of the API server', async () => {
+  const ask = async () => ['10.96.0.10']
+  const proc = await makeProc()
+  await addProcess(proc, 1, 'systemd', {})
+  const find = findClusterDns(1, ask, proc)
+  expect(await find()).toEqual(['10.96.0.10'])
+  await addProcess(proc, 60, 'kubelet', { args: ['--v=2'] })
+  expect(await find()).toEqual(['10.96.0.10'])
+  await addProcess(proc, 50, 'kubelet', { args: ['--config=/c'], tree: { c: config(['169.254.20.10']) } })
+  expect(await find()).toEqual(['169.254.20.10'])
 })
 
 type Tree = Readonly<Record<string, string | { readonly link: string }>>
