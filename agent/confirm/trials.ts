@@ -219,6 +219,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (attempt?.phase() === 'passed' && holds && brokenFamilies(inForce, soundBefore).length === 0) {
         await confirm(attempt)
       }
+      // The probes may have passed after the deadline, which they are given so as to be made at all.
+      attempt?.expire()
       const isConfirmed = attempt === undefined && keeping.lastGoodHash() !== undefined
       if (isConfirmed && inForce.every(({ asWanted }) => asWanted)) {
         unconfirmed = undefined

@@ -106,6 +106,21 @@ describe('a change of rules', () => {
     expect(node.history).toEqual(['bad-all'])
   })
 
+  test('that only one family takes is rolled back, also when the probes pass after the deadline', async () => {
+    let works = false
+    const node = await createVirtualNode((inForce) => inForce.includes('better') && !works, ['lease'])
+    node.write(good)
+    await node.run()
+    node.refusing.add('ipv6')
+    node.write(better)
+    await node.run()
+    works = true
+    await node.expire()
+    await node.run()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ hash: 'better', probe: 'ipv6' }])
+  })
+
   test('that only one family takes is rolled back in both', async () => {
     const node = await createVirtualNode(cuts)
     node.write(good)

@@ -102,7 +102,8 @@ export async function createVirtualNode(
     createTrials(await createKeeping(store, parseRulesets), {
       probesFor,
       before: async (probes, signal) => results(probes, async (probe) => probe.before(signal)),
-      async after(probes, signal) {
+      async after(probes, time, off) {
+        const signal = AbortSignal.any([time, off])
         const failed = await results(probes, async (probe) => probe.after(signal))
         if (failed.every((result) => !('failure' in result))) return failed
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
