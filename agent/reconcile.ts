@@ -60,7 +60,10 @@ export type Effects = {
   readonly tables: Tables
   readonly ipsets: Ipsets
   /** Chooses between what the rulesets say now and what was confirmed last. */
-  readonly trials: Pick<Trials, 'choose' | 'settle' | 'catchUp' | 'progress' | 'problems' | 'stop'>
+  readonly trials: Pick<
+    Trials,
+    'choose' | 'settle' | 'catchUp' | 'progress' | 'owesCut' | 'problems' | 'stop'
+  >
   /** What overrides the rulesets of this node, and what is odd about it. */
   override(): { readonly override?: Override; readonly problems: readonly string[] }
   /** Called when rules that were not in force before have come into force, in these families. */
@@ -128,8 +131,10 @@ export async function reconcile(
   const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
 
   // Whoever put them in force may have been killed before anything followed.
-  const isResumed = memory.decision === undefined && effects.trials.progress()?.kind === 'confirming'
-  announceNewRules(memory, { decision, families: kept, isResumed }, effects)
+  const isOwed = effects.trials.owesCut()
+  const isTried = effects.trials.progress()?.kind === 'confirming'
+  const isResumed = memory.decision === undefined && (isTried || isOwed)
+  announceNewRules(memory, { decision, families: kept, isResumed, isOwed }, effects)
   const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
   await effects.trials.catchUp()
   if (overridden.override === undefined) await effects.trials.settle(inForce(kept))
@@ -222,13 +227,18 @@ type How = {
 /** A restart that finds its rules in force and confirmed, or drift that was healed, is no change of rules. */
 function announceNewRules(
   before: Memory,
-  after: Required<Pick<Memory, 'decision' | 'families'>> & { readonly isResumed: boolean },
+  after: Required<Pick<Memory, 'decision' | 'families'>> & {
+    readonly isResumed: boolean
+    readonly isOwed: boolean
+  },
   effects: Effects,
 ): void {
   const { wanted } = after.decision
-  if (wanted.kind !== 'policy' || wanted === before.decision?.wanted) return
+  if (wanted.kind !== 'policy') return
   const last = before.decision?.wanted
-  if (last?.kind === 'policy' && last.policy === wanted.policy) return
+  const isSame = wanted === last || (last?.kind === 'policy' && last.policy === wanted.policy)
+  // After a rollback a family may have taken the rules of before only now.
+  if (isSame && !after.isOwed) return
   const written = families.filter((family) => {
     const outcome = after.families[family]
     return (outcome?.wrote === true || after.isResumed) && outcome?.seen?.asWanted === true

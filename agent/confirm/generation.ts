@@ -39,6 +39,8 @@ export type Journal = {
   readonly trial?: Trial
   /** The newest first. */
   readonly quarantined: readonly Quarantined[]
+  /** Rules that were rolled back may have let in what the rules of before deny, and nobody has cut it yet. */
+  readonly uncut?: true
   /** What the annotation of the Node said last: it holds while the API server is away. */
   readonly mode?: string
 }

@@ -43,6 +43,9 @@ export type Keeping = {
     readonly trial: Trial | undefined
     readonly quarantined?: Quarantined
   }) => Promise<void>
+  /** Whether connections that rules of a rollback let in are still to be cut. */
+  readonly owesCut: () => boolean
+  readonly noteCut: () => Promise<void>
   readonly mode: () => string | undefined
   readonly noteMode: (mode: string | undefined) => Promise<void>
   /** Saves what could not be saved before, if there is any. */
@@ -110,11 +113,18 @@ export async function createKeeping(
       const others = journal.quarantined.filter((each) => each.hash !== quarantined?.hash)
       const list = quarantined === undefined ? others : [quarantined, ...others].slice(0, mostQuarantined)
       const { mode } = journal
+      const uncut = journal.uncut === true || quarantined !== undefined
       await write({
         ...(trial === undefined ? {} : { trial }),
         quarantined: list,
+        ...(uncut ? { uncut } : {}),
         ...(mode === undefined ? {} : { mode }),
       })
+    },
+    owesCut: () => journal.uncut === true,
+    async noteCut() {
+      const { uncut, ...rest } = journal
+      if (uncut === true) await write(rest)
     },
     mode: () => journal.mode,
     async noteMode(mode) {

@@ -69,6 +69,10 @@ export type Trials = {
   /** Saves what could not be saved in passes before. */
   readonly catchUp: () => Promise<void>
   readonly progress: () => Progress | undefined
+  /** Whether what a rollback has let in, perhaps of an agent before, is still to be cut. */
+  readonly owesCut: () => boolean
+  /** It was. */
+  readonly noteCut: () => Promise<void>
   /** What is wrong with what is kept on the host, each a sentence. */
   readonly problems: () => readonly string[]
   /** Resolves when no probe is under way; to whether another pass is needed. */
@@ -233,6 +237,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     },
     catchUp: keeping.catchUp,
     progress: () => progress,
+    owesCut: keeping.owesCut,
+    noteCut: keeping.noteCut,
     problems: keeping.problems,
     async settled() {
       await attempt?.settled()
@@ -248,6 +254,8 @@ export const noTrials: Trials = {
   settle: async () => {},
   catchUp: async () => {},
   progress: () => undefined,
+  owesCut: () => false,
+  noteCut: async () => {},
   problems: () => [],
   settled: async () => false,
   stop: () => {},

@@ -15,7 +15,7 @@ import type { CutStatus } from '../status/status.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { AgentOptions, ClusterSide } from './agent-options.ts'
 import { createAlarm } from './alarm.ts'
-import { createConfirmed } from './confirmed.ts'
+import { createConfirmed, isInForce } from './confirmed.ts'
 import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { createSources } from './newest-sources.ts'
@@ -153,6 +153,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
       reporter.report(status, memory, triggers)
       confirmed.note(memory)
+      if (trials.owesCut() && isInForce(memory)) void cutter.settled().then(trials.noteCut)
       cluster.startFor([...(memory.decision?.rulesets ?? []), ...(memory.candidate?.rulesets ?? [])])
       expiry.setTo(expiryOf(memory.decision?.wanted))
     },

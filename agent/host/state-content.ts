@@ -32,8 +32,8 @@ export function decodeGeneration(content: Buffer): Generation | { readonly probl
 }
 
 /** Only what a journal is made of: a value of this type may carry more, such as all that was read with it. */
-export function encodeJournal({ trial, quarantined, mode }: Journal): readonly Uint8Array[] {
-  return [Buffer.from(`${JSON.stringify({ trial, quarantined, mode })}\n`)]
+export function encodeJournal({ trial, quarantined, uncut, mode }: Journal): readonly Uint8Array[] {
+  return [Buffer.from(`${JSON.stringify({ trial, quarantined, uncut, mode })}\n`)]
 }
 
 export function decodeJournal(content: Buffer): Journal | { readonly problem: string } {
@@ -66,6 +66,7 @@ const journalLine = z.object({
       at: z.string(),
     }),
   ),
+  uncut: z.literal(true).exactOptional(),
   mode: z.string().exactOptional(),
 })
 

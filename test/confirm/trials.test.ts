@@ -51,6 +51,28 @@ describe('a change of rules', () => {
     expect(node.disk.journal.trial).toBeUndefined()
   })
 
+  test('that was rolled back is owed a cut until it is made, by the next agent too', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    expect(node.trials().owesCut()).toBe(false)
+    node.write(bad)
+    await node.run()
+    expect(node.trials().owesCut()).toBe(false)
+    await node.expire()
+    expect(node.trials().owesCut()).toBe(true)
+    await node.restart()
+    expect(node.trials().owesCut()).toBe(true)
+    node.write(better)
+    await node.run()
+    expect(node.confirmed).toEqual(['good', 'better'])
+    expect(node.trials().owesCut()).toBe(true)
+    await node.trials().noteCut()
+    await node.restart()
+    expect(node.trials().owesCut()).toBe(false)
+    expect(node.disk.journal.quarantined).toHaveLength(1)
+  })
+
   test('the first of all is rolled back to no rules at all', async () => {
     const node = await createVirtualNode(cuts)
     node.write(bad)
