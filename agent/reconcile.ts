@@ -183,17 +183,20 @@ async function choose(
   trials: Effects['trials'],
 ): Promise<Decision> {
   const choice = await trials.choose({ decision: candidate, files, labels: known.labels })
-  if (choice.kind === 'candidate') return candidate
+  if (choice.kind === 'candidate' && !choice.widens) return candidate
   const { problems } = candidate
   if (choice.kind === 'whatever is there') return { ...candidate, wanted: choice }
-  const { parsed, labels } = choice
+  // Of the same rulesets as the candidate; what is wrong with newer ones is told already.
+  const same = { parsed: { rulesets: candidate.rulesets ?? [], problems: [] }, labels: known.labels }
+  const { parsed, labels } = choice.kind === 'standing' ? choice : same
+  const { widens } = choice
   // What is about to be taken back must not stand in for what cannot be resolved now.
   const before = last?.wanted === candidate.wanted ? undefined : last
-  const standing = decide(before, { ...known, parsed, labels })
+  const standing = decide(before, { ...known, parsed, labels, widens })
   return {
     ...standing,
     ...(candidate.obstacle === undefined ? {} : { obstacle: candidate.obstacle }),
-    problems: [...problems, ...standing.problems],
+    problems: choice.kind === 'standing' ? [...problems, ...standing.problems] : problems,
   }
 }
 

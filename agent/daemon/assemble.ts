@@ -112,6 +112,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
         deadlineMs: options.confirmDeadlineMs,
         onChange: () => ask('confirm'),
         onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
+        onWide: (wide) => log.error(wide, 'failsafes stay wide: with narrow ones a probe failed'),
         onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
       })
   const confirmed = createConfirmed({

@@ -15,7 +15,10 @@ import type { ClusterSide } from './agent-options.ts'
 import type { ClusterWatch } from './watch-cluster.ts'
 
 export type TrialsOptions = Probing &
-  Pick<TrialEffects, 'turnOf' | 'onOutcome' | 'deadlineMs' | 'onChange' | 'onConfirmed' | 'onRolledBack'>
+  Pick<
+    TrialEffects,
+    'turnOf' | 'onOutcome' | 'deadlineMs' | 'onChange' | 'onConfirmed' | 'onRolledBack' | 'onWide'
+  >
 
 /** Trials in real time. Deadlines are measured by a clock that nobody can set. */
 export function openTrials(keeping: Keeping, options: TrialsOptions): Trials {

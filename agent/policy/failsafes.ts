@@ -76,6 +76,21 @@ export function failsafesOf(flow: Flow, sources: FailsafeSources): readonly Poli
   }
 }
 
+/** The same, and if they are to be wide, also as they are while nothing is known of the cluster. */
+export function failsafesWithin(
+  flow: Flow,
+  sources: FailsafeSources,
+  isWide: boolean,
+): readonly PolicyRule[] {
+  const rules = failsafesOf(flow, sources)
+  if (!isWide) return rules
+  const { remembered: _, ...facts } = sources.facts
+  const cluster = Object.fromEntries(Object.keys(sources.cluster).map((set) => [set, undefined]))
+  const wide = failsafesOf(flow, { ...sources, facts, cluster })
+  const known = new Set(rules.map((rule) => JSON.stringify(rule)))
+  return [...rules, ...wide.filter((rule) => !known.has(JSON.stringify(rule)))]
+}
+
 /** The key of `spec.failsafe` that a failsafe belongs to; nothing for those that always stay. */
 export function keyOfFailsafe(name: string): FailsafeName | undefined {
   return keys.get(name)

@@ -20,6 +20,8 @@ export type Policy = {
   readonly clusterSets: Readonly<Record<ClusterSet, readonly Cidr[]>>
   /** Those of them that were never read since this process started: what the kernel holds of them stays. */
   readonly unknownSets: ReadonlySet<ClusterSet>
+  /** Sets of the cluster that failsafes go by, in which private networks stand for nobody any more. */
+  readonly failsafesBy: readonly ClusterSet[]
   /** Rulesets whose rules let standing connections be, when they begin to deny them. */
   readonly keepsEstablished: ReadonlySet<string>
   /** When a rule expired last, in ms since the epoch; -Infinity: none has. */

@@ -298,6 +298,125 @@ describe('in the middle of a change', () => {
   })
 })
 
+describe('failsafes that become narrow once the change is confirmed', () => {
+  /** Whoever goes by nodes cuts the Lease, in rules that say so. */
+  const cutsNarrow = (inForce: string, probe: string) =>
+    probe === 'lease' && inForce.startsWith('good by') && inForce.includes('nodes')
+  const narrowAfter = async (cut: (inForce: string, probe: string) => boolean) => {
+    const node = await createVirtualNode(cut)
+    node.write(good)
+    await node.run()
+    expect(node.disk.lastGood?.narrowed).toEqual([])
+    return node
+  }
+
+  test('are tried, and stay narrow when all works', async () => {
+    const node = await narrowAfter(cuts)
+    node.know('nodes', 'apiServers')
+    await node.run()
+    expect(node.kernel()).toBe('good by nodes and apiServers')
+    expect(node.disk.lastGood?.narrowed).toEqual(['nodes', 'apiServers'])
+    expect(node.disk.journal).toEqual({ quarantined: [] })
+    expect(node.trials().progress()).toBeUndefined()
+    // One change was confirmed, not two.
+    expect(node.confirmed).toEqual(['good'])
+    await node.restart()
+    expect(node.history).toEqual(['none', 'good', 'good by nodes and apiServers'])
+  })
+
+  test('are wide again at the deadline when a probe fails, and are not tried again', async () => {
+    const node = await narrowAfter(cutsNarrow)
+    node.know('nodes')
+    await node.run()
+    expect(node.kernel()).toBe('good by nodes')
+    expect(node.trials().progress()).toMatchObject({ kind: 'confirming', hash: 'good' })
+    expect(node.disk.journal.trial).toMatchObject({ hash: 'good', narrows: true })
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.wide).toMatchObject([{ hash: 'good', probe: 'lease', reason: 'Error: no answer' }])
+    expect(node.rolledBack).toEqual([])
+    expect(node.trials().progress()).toBeUndefined()
+    expect(node.trials().problems().join()).toContain('with narrow ones lease failed: Error: no answer')
+    await node.restart()
+    node.know('nodes', 'apiServers')
+    await node.run()
+    expect(node.history).toEqual(['none', 'good', 'good by nodes', 'good'])
+  })
+
+  test('are tried with the next change, which is judged by itself', async () => {
+    const node = await narrowAfter(cutsNarrow)
+    node.know('nodes')
+    await node.run()
+    await node.expire()
+    node.write(better)
+    await node.run()
+    expect(node.kernel()).toBe('better by nodes')
+    expect(node.confirmed).toEqual(['good', 'better'])
+    expect(node.trials().problems()).toEqual([])
+  })
+
+  test('stay wide for what stands, while another change is rolled back', async () => {
+    const node = await narrowAfter(
+      (inForce, probe) => cutsNarrow(inForce, probe) || cuts(inForce.replace(/ by .*/, ''), probe),
+    )
+    node.know('nodes')
+    node.write(bad)
+    await node.run()
+    expect(node.kernel()).toBe('bad-lease by nodes')
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.trials().progress()).toMatchObject({ kind: 'rolled back' })
+  })
+
+  test('that cut are found by the next agent, which goes on with the trial', async () => {
+    const node = await narrowAfter(cutsNarrow)
+    node.know('nodes')
+    await node.run()
+    await node.restart()
+    expect(node.kernel()).toBe('good by nodes')
+    expect(node.trials().progress()).toMatchObject({ kind: 'confirming', probes: ['api server', 'lease'] })
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+  })
+
+  test('cost no trial when members come and go, nor when the change was confirmed with them', async () => {
+    const node = await createVirtualNode(cuts)
+    node.know('nodes', 'apiServers')
+    node.write(good)
+    await node.run()
+    expect(node.disk.lastGood?.narrowed).toEqual(['nodes', 'apiServers'])
+    node.learn()
+    await node.run()
+    await node.restart()
+    // After a restart of the machine nothing is known at first.
+    node.know()
+    await node.run()
+    node.know('nodes', 'apiServers')
+    await node.pass()
+    expect(node.kernel()).toBe('good by nodes and apiServers')
+    expect(node.trials().progress()).toBeUndefined()
+    expect(node.disk.journal.trial).toBeUndefined()
+  })
+
+  test('are not tried where nobody has kept by what they were confirmed', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    const { narrowed: _, ...older } = node.disk.lastGood ?? {
+      hash: '',
+      files: [],
+      labels: {},
+      confirmedAt: '',
+    }
+    node.disk.lastGood = older
+    await node.restart()
+    node.know('nodes')
+    await node.pass()
+    expect(node.kernel()).toBe('good by nodes')
+    expect(node.trials().progress()).toBeUndefined()
+  })
+})
+
 describe('without rulesets that can be used', () => {
   test('an agent that starts puts the last good ones in force', async () => {
     const node = await createVirtualNode(cuts)

@@ -472,6 +472,44 @@ test('a set that nobody can fill here is not made for a failsafe', () => {
   expect(new Set(setsOf(unread))).toEqual(new Set(['nodes', 'apiServers', 'podCIDRs']))
 })
 
+describe('failsafes that are to be wide, though the cluster is known', () => {
+  const wide = (spec: object = {}) =>
+    resolvePolicy(rulesetsOf({ defaults: closed, ...spec }), {
+      facts: { ...base, tunnels: [{ kind: 'vxlan', protocols: [17], ports: [8472], locals: [] }] },
+      cluster,
+      now: 0,
+      widens: true,
+    })
+  const says = (connection: Connection, spec?: object) => decideConnection(wide(spec), connection).action
+
+  test.each<[string, Connection, string]>([
+    ['the kubelet, from a node', incoming('192.0.2.2', 10_250, 6), 'accept'],
+    ['the kubelet, from a private network', incoming('10.0.0.9', 10_250, 6), 'accept'],
+    ['the kubelet, from the internet', incoming('203.0.113.1', 10_250, 6), 'reject'],
+    ['a tunnel, from a private network', incoming('10.0.0.9', 8472, 17), 'accept'],
+    ['what may be an API server', outgoing('203.0.113.1', 6443, 6), 'accept'],
+    ['what is none', outgoing('203.0.113.1', 22, 6), 'reject'],
+  ])('%s', (_, connection, expected) => {
+    expect(says(connection)).toBe(expected)
+  })
+
+  test('are as narrow as a ruleset makes them', () => {
+    const spec = { failsafe: { kubelet: { from: ['nodes'] }, apiServers: 'off' } }
+    expect(says(incoming('10.0.0.9', 10_250, 6), spec)).toBe('reject')
+    expect(says(outgoing('203.0.113.1', 6443, 6), spec)).toBe('reject')
+  })
+
+  test('tell by what they would be narrow', () => {
+    expect(wide().failsafesBy).toEqual(['nodes', 'apiServers'])
+    expect(policyOf({ cluster: { ...unread, apiServers: cluster.apiServers } }).failsafesBy).toEqual([
+      'apiServers',
+    ])
+    expect(policyOf({ cluster: unread }).failsafesBy).toEqual([])
+    const remembered = { nodes: [], apiServers: [] }
+    expect(policyOf({ cluster: unread, facts: { remembered } }).failsafesBy).toEqual(['nodes', 'apiServers'])
+  })
+})
+
 test('that nothing is known yet is worth a word', () => {
   expect(policyOf({ cluster: unread }).warnings).toEqual([
     'failsafes let private networks pass, since nodes and apiServers could not be read yet',
