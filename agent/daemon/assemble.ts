@@ -73,7 +73,10 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const network = await openNetwork(options.targetPid, options.backend, options.commandTimeoutMs)
   const findServers = openServerFinder({
     exec: network.exec,
-    ...{ targetPid: options.targetPid, stateDir, dryRun, ownServer: inCluster?.server },
+    targetPid: options.targetPid,
+    stateDir,
+    dryRun,
+    ownServer: inCluster?.server,
     onError: warn('where the API server was found could not be kept'),
   })
   const store = stateDir === undefined || dryRun ? noStore : openStateFolder(stateDir)
