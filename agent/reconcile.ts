@@ -63,7 +63,10 @@ export type Effects = {
   readonly tables: Tables
   readonly ipsets: Ipsets
   /** Chooses between what the rulesets say now and what was confirmed last. */
-  readonly trials: Pick<Trials, 'choose' | 'settle' | 'catchUp' | 'progress' | 'problems' | 'stop'>
+  readonly trials: Pick<
+    Trials,
+    'choose' | 'settle' | 'catchUp' | 'progress' | 'owesCut' | 'problems' | 'stop'
+  >
   /** What overrides the rulesets of this node, and what is odd about it. */
   override(): { readonly override?: Override; readonly problems: readonly string[] }
   /** Called when rules that were not in force before have come into force, in these families. */
@@ -138,8 +141,10 @@ export async function reconcile(
   const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
 
   // Whoever put them in force may have been killed before anything followed.
-  const isResumed = memory.decision === undefined && effects.trials.progress()?.kind === 'confirming'
-  announceNewRules(memory, { decision, families: kept, isResumed }, effects)
+  const isOwed = effects.trials.owesCut()
+  const isTried = effects.trials.progress()?.kind === 'confirming'
+  const isResumed = memory.decision === undefined && (isTried || isOwed)
+  announceNewRules(memory, { decision, families: kept, isResumed, isOwed }, effects)
   const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
   await effects.trials.catchUp()
   if (overridden.override === undefined) await effects.trials.settle(inForce(kept))
@@ -190,17 +195,20 @@ async function choose(
   trials: Effects['trials'],
 ): Promise<Decision> {
   const choice = await trials.choose({ decision: candidate, files, labels: known.labels })
-  if (choice.kind === 'candidate') return candidate
+  if (choice.kind === 'candidate' && !choice.widens) return candidate
   const { problems } = candidate
   if (choice.kind === 'whatever is there') return { ...candidate, wanted: choice }
-  const { parsed, labels } = choice
+  // Of the same rulesets as the candidate; what is wrong with newer ones is told already.
+  const same = { parsed: { rulesets: candidate.rulesets ?? [], problems: [] }, labels: known.labels }
+  const { parsed, labels } = choice.kind === 'standing' ? choice : same
+  const { widens } = choice
   // What is about to be taken back must not stand in for what cannot be resolved now.
   const before = last?.wanted === candidate.wanted ? undefined : last
-  const standing = decide(before, { ...known, parsed, labels })
+  const standing = decide(before, { ...known, parsed, labels, widens })
   return {
     ...standing,
     ...(candidate.obstacle === undefined ? {} : { obstacle: candidate.obstacle }),
-    problems: [...problems, ...standing.problems],
+    problems: choice.kind === 'standing' ? [...problems, ...standing.problems] : problems,
   }
 }
 
@@ -253,13 +261,18 @@ async function chooseLogTarget(
 /** A restart that finds its rules in force and confirmed, or drift that was healed, is no change of rules. */
 function announceNewRules(
   before: Memory,
-  after: Required<Pick<Memory, 'decision' | 'families'>> & { readonly isResumed: boolean },
+  after: Required<Pick<Memory, 'decision' | 'families'>> & {
+    readonly isResumed: boolean
+    readonly isOwed: boolean
+  },
   effects: Effects,
 ): void {
   const { wanted } = after.decision
-  if (wanted.kind !== 'policy' || wanted === before.decision?.wanted) return
+  if (wanted.kind !== 'policy') return
   const last = before.decision?.wanted
-  if (last?.kind === 'policy' && last.policy === wanted.policy) return
+  const isSame = wanted === last || (last?.kind === 'policy' && last.policy === wanted.policy)
+  // After a rollback a family may have taken the rules of before only now.
+  if (isSame && !after.isOwed) return
   const written = families.filter((family) => {
     const outcome = after.families[family]
     return (outcome?.wrote === true || after.isResumed) && outcome?.seen?.asWanted === true

@@ -19,6 +19,7 @@ import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
 import { runAgent } from '../daemon/agent.ts'
+import { findClusterDns } from '../daemon/find-cluster-dns.ts'
 import type { AgentOptions, ClusterSide, ProcessSignals } from '../daemon/agent-options.ts'
 import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
@@ -123,6 +124,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
     .addOption(options.interfacesOption())
     .addOption(options.liveOption())
+    .addOption(options.stateDirOption())
     .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
 
@@ -133,6 +135,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(options.interfacesOption())
     .addOption(options.liveOption())
+    .addOption(options.stateDirOption())
     .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .option('--from <address>', 'who opens it')
     .option('--to <address>', 'whom it is addressed to')
@@ -185,6 +188,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.nodeOption())
     .addOption(options.standaloneOption())
     .addOption(options.backendOption())
+    .addOption(options.stateDirOption())
     .action(async (flags: NodeFlags & Omit<VerifyOptions, 'labels'>) => {
       const node = nodeOf(flags)
       const labels = async () => ('labels' in node ? node.labels : (await node.read(signals.stop)).labels)
@@ -275,7 +279,8 @@ function agentOptions(flags: AgentFlags): AgentOptions {
 
 function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): ClusterSide {
   const { namespace, podCidrs, pod, watchConfigmaps: names } = flags
-  const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
+  const getAccess = findAccess(process.env)
+  const options = { nodeName, getAccess, namespace, podCidrs }
   return {
     nodeName,
     node,
@@ -283,7 +288,8 @@ function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): Cluste
     configMaps: names.length === 0 ? undefined : connectConfigMaps({ ...options, names }),
     watch: async (handlers, signal) => watchClusterFacts(options, handlers, signal),
     probes: () => createClusterProbes({ ...options, podName: pod }),
-    findDns: createClusterDns(options),
+    findDns: findClusterDns(flags.targetPid, createClusterDns(options)),
+    server: async () => (await getAccess()).server,
     removeTaint:
       flags.startupTaint === true
         ? async (signal) => removeStartupTaint(nodeName, clientFor(), signal)

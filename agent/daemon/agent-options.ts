@@ -55,6 +55,8 @@ export type ClusterSide = {
   /** What makes this node part of the cluster; made anew for each change of rules. */
   readonly probes: () => readonly Probe[]
   readonly findDns: FindClusterDns
+  /** Where this agent finds the API server. */
+  readonly server: () => Promise<URL>
   /** Takes the taint with which nodes join; absent: they join without one. */
   readonly removeTaint: ((signal: AbortSignal) => Promise<boolean>) | undefined
   readonly openEvents: (onError: EventsOptions['onError']) => Events

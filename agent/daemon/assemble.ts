@@ -16,7 +16,7 @@ import type { CutStatus } from '../status/status.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { AgentOptions, ClusterSide } from './agent-options.ts'
 import { createAlarm } from './alarm.ts'
-import { createConfirmed } from './confirmed.ts'
+import { createConfirmed, isInForce } from './confirmed.ts'
 import { openDenials } from './denials.ts'
 import type { Denials } from './denials.ts'
 import { createLoop } from './loop.ts'
@@ -24,6 +24,7 @@ import type { Loop } from './loop.ts'
 import { createSources } from './newest-sources.ts'
 import { openNetwork } from './node.ts'
 import type { NodeNetwork } from './node.ts'
+import { openServerFinder, withServers } from './open-server-finder.ts'
 import { openProbing, openTrials } from './open-trials.ts'
 import { openOrders } from './orders.ts'
 import type { Orders } from './orders.ts'
@@ -74,6 +75,14 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const warn = (message: string) => (error: unknown) => log.warn({ err: error }, message)
 
   const network = await openNetwork(options.targetPid, options.backend, options.commandTimeoutMs)
+  const findServers = openServerFinder({
+    exec: network.exec,
+    targetPid: options.targetPid,
+    stateDir,
+    dryRun,
+    ownServer: inCluster?.server,
+    onError: warn('where the API server was found could not be kept'),
+  })
   const store = stateDir === undefined || dryRun ? noStore : openStateFolder(stateDir)
   const keeping = await createKeeping(store, parseRulesets)
   const orders = await openOrders({
@@ -111,6 +120,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
         deadlineMs: options.confirmDeadlineMs,
         onChange: () => ask('confirm'),
         onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
+        onWide: (wide) => log.error(wide, 'failsafes stay wide: with narrow ones a probe failed'),
         onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
       })
   const confirmed = createConfirmed({
@@ -133,6 +143,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
 
   loop = createLoop({
     ...network,
+    readFacts: withServers(network.readFacts, findServers),
     onNewRules(policy, families) {
       if (!dryRun) cutter.start(policy, families)
     },
@@ -156,6 +167,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
       reporter.report(status, memory, triggers)
       confirmed.note(memory)
+      if (trials.owesCut() && isInForce(memory)) void cutter.settled().then(trials.noteCut)
       cluster.startFor([...(memory.decision?.rulesets ?? []), ...(memory.candidate?.rulesets ?? [])])
       expiry.setTo(expiryOf(memory.decision?.wanted))
     },

@@ -4,6 +4,7 @@ import type { Logged } from '../denied/logged.ts'
 import { createNames, logsAnything } from '../denied/names.ts'
 import type { DeniedNews, LoggingStatus } from '../denied/news.ts'
 import { createFlowCounter } from '../denied/top-flows.ts'
+import type { TargetPid } from '../host/exec.ts'
 import type { LogTarget, LogVerdict } from '../netfilter/log-text.ts'
 import type { Wanted } from '../policy/decide.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -20,7 +21,7 @@ export type Denials = NonNullable<Effects['logging']> & {
 }
 
 export type DenialsOptions = {
-  readonly targetPid: number
+  readonly targetPid: TargetPid
   /** `auto`: NFLOG, or where it cannot be had the kernel's log. */
   readonly wish: LogTarget | 'auto'
   /** The agent does not stay to read. */

@@ -1,6 +1,7 @@
 import { readKernelLine } from '../denied/kernel-line.ts'
 import type { Logged } from '../denied/logged.ts'
 import { readNflogLine } from '../denied/nflog-message.ts'
+import type { TargetPid } from '../host/exec.ts'
 import { gapLine, kernelLogCommand, nflogCommand, readyLine } from '../host/log-readers.ts'
 import { watchCommand } from '../host/watch-command.ts'
 import type { LogTarget } from '../netfilter/log-text.ts'
@@ -31,7 +32,7 @@ const patienceMs = 5_000
 /** @param kernelLog the file of the kernel's log, if it is not `/dev/kmsg` */
 export function startLogReader(
   target: LogTarget,
-  targetPid: number,
+  targetPid: TargetPid,
   handlers: LogReaderHandlers,
   kernelLog?: string,
 ): LogReader {

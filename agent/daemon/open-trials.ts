@@ -15,7 +15,10 @@ import type { ClusterSide } from './agent-options.ts'
 import type { ClusterWatch } from './watch-cluster.ts'
 
 export type TrialsOptions = Probing &
-  Pick<TrialEffects, 'turnOf' | 'onOutcome' | 'deadlineMs' | 'onChange' | 'onConfirmed' | 'onRolledBack'>
+  Pick<
+    TrialEffects,
+    'turnOf' | 'onOutcome' | 'deadlineMs' | 'onChange' | 'onConfirmed' | 'onRolledBack' | 'onWide'
+  >
 
 /** Trials in real time. Deadlines are measured by a clock that nobody can set. */
 export function openTrials(keeping: Keeping, options: TrialsOptions): Trials {
@@ -74,7 +77,8 @@ export async function openProbing(
       ])
       return results
     },
-    async after(probes, signal) {
+    async after(probes, time, off) {
+      const signal = AbortSignal.any([time, off])
       // An agent that goes on with the trial of another: until the API servers are known, everybody's are in reach.
       await cluster.introduced(Math.min(introductionMs, confirmDeadlineMs / 2), signal)
       // A connection of before, on which a probe is answered, proves nothing. But a conntrack that hangs is no reason
@@ -83,7 +87,7 @@ export async function openProbing(
       const patience = pause(confirmDeadlineMs / 3, undefined, { signal: over.signal }).catch(() => {})
       await Promise.race([cutter.settled(), aborted(signal), patience])
       over.abort()
-      return prober.after(probes, signal)
+      return prober.after(probes, time, off)
     },
     probesFor(rulesets) {
       cluster.startFor(rulesets)

@@ -44,7 +44,9 @@ export function createExec(targetPid: TargetPid, options: ExecOptions = {}): Exe
   const { timeoutMs = defaultTimeoutMs, onStart } = options
   return async (program, args, { input, signal } = {}) => {
     const { file, args: all } = inNetworkOf(targetPid, program, args)
-    const child = execa(file, all, {
+    // What reads its input may change the kernel.
+    const [first, ...rest] = [...(input === undefined ? [] : await mortal()), file, ...all]
+    const child = execa(first ?? file, rest, {
       ...(input === undefined ? {} : { input }),
       ...(signal === undefined ? {} : { cancelSignal: signal }),
       env: { LC_ALL: 'C' },
@@ -63,6 +65,21 @@ export function createExec(targetPid: TargetPid, options: ExecOptions = {}): Exe
     const wasKilled = isTerminated && !isCanceled
     throw new CommandError(`running ${program}: ${reason(program, result)}`, { cause: result, wasKilled })
   }
+}
+
+let canBeMortal: Promise<readonly string[]> | undefined
+
+/**
+ * What has to stand before a program so that it is killed when we are (PR_SET_PDEATHSIG in prctl(2)): a restore that waits
+ * for the xtables lock would otherwise put into the kernel what we wanted after the next agent has put there what it
+ * wants. Nothing where there is no setpriv(1) of util-linux.
+ */
+async function mortal(): Promise<readonly string[]> {
+  const command = ['setpriv', '--pdeathsig', 'KILL']
+  canBeMortal ??= execa('setpriv', [...command.slice(1), 'true'], { reject: false }).then(({ failed }) =>
+    failed ? [] : command,
+  )
+  return canBeMortal
 }
 
 /** Resolves to nothing when the time was over: then the process and those it has started are killed. */

@@ -70,8 +70,8 @@ async function readOwners(proc: string, names: ReadonlySet<string>): Promise<Map
   return new Map(found.flat())
 }
 
-/** Processes and files may end at any time: what is gone owns nothing. */
-async function readInodes(folder: string): Promise<number[]> {
+/** The inodes of the sockets in a folder of open files. Processes and files may end at any time: what is gone owns nothing. */
+export async function readInodes(folder: string): Promise<number[]> {
   const files = await readdir(folder).catch(() => [])
   const targets = await Promise.all(files.map(async (file) => readlink(join(folder, file)).catch(() => '')))
   return targets.flatMap((target) => {

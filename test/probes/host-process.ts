@@ -76,7 +76,7 @@ async function callOff(probes: readonly Probe[]): Promise<Answer> {
     listeners: getEventListeners(stop.signal, 'abort').length,
   })
   const before = look()
-  const running = prober.after(probes, stop.signal)
+  const running = prober.after(probes, AbortSignal.any([]), stop.signal)
   while (countSockets() === before.sockets) await sleep(5)
   const meanwhile = look()
   stop.abort()
