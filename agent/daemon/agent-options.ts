@@ -5,7 +5,9 @@ import type { OwnNode } from '../cluster/own-node.ts'
 import type { Peers } from '../cluster/peers.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import type { Probe } from '../probes/probe.ts'
+import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
+import type { Address } from '../telemetry/serve-pages.ts'
 import type { WatchCluster } from './watch-cluster.ts'
 
 export type AgentOptions = {
@@ -29,7 +31,11 @@ export type AgentOptions = {
   readonly confirmDeadlineMs: number
   /** What iptables, ipset, ip and nft may take, in ms. */
   readonly commandTimeoutMs: number
-  readonly healthAddress: { readonly host: string; readonly port: number } | undefined
+  readonly healthAddress: Address | undefined
+  /** `default`: beside the probes, where these are on loopback. */
+  readonly metricsAddress: Address | 'default' | undefined
+  /** Networks that may ask for metrics; the node itself always may. */
+  readonly metricsClients: readonly Cidr[]
   readonly logLevel: string
   /** One pass, then the end. */
   readonly once: boolean
@@ -52,7 +58,10 @@ export type ClusterSide = {
   readonly findDns: FindClusterDns
   /** Takes the taint with which nodes join; absent: they join without one. */
   readonly removeTaint: ((signal: AbortSignal) => Promise<boolean>) | undefined
-  readonly openEvents: (onError: EventsOptions['onError']) => Events
+  readonly openEvents: (
+    onError: EventsOptions['onError'],
+    onAttempt?: NonNullable<EventsOptions['onAttempt']>,
+  ) => Events
 }
 
 /** What the process is told from outside. */

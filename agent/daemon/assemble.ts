@@ -19,6 +19,7 @@ import { createConfirmed } from './confirmed.ts'
 import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { createSources } from './newest-sources.ts'
+import type { Meter } from './meter.ts'
 import { openNetwork } from './node.ts'
 import type { NodeNetwork } from './node.ts'
 import { openProbing, openTrials } from './open-trials.ts'
@@ -52,11 +53,12 @@ export type Surroundings = {
   readonly turn: Turn
   readonly inCluster: ClusterSide | undefined
   readonly stop: AbortSignal
+  readonly meter: Meter
 }
 
 /** Puts the parts of an agent together. Whatever may need a pass asks the schedule for it. */
 export async function assemble(options: AgentOptions, surroundings: Surroundings): Promise<Assembly> {
-  const { log, turn, inCluster, stop } = surroundings
+  const { log, turn, inCluster, stop, meter } = surroundings
   const { dryRun, place, stateDir, bootUnitDir: unitDir } = options
   let labels = 'labels' in place ? place.labels : undefined
   let lastCut: CutStatus | undefined
@@ -69,7 +71,13 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const ask = (reason: Trigger['reason']) => schedule.trigger({ reason })
   const warn = (message: string) => (error: unknown) => log.warn({ err: error }, message)
 
-  const network = await openNetwork(options.targetPid, options.backend, options.commandTimeoutMs)
+  const network = await openNetwork(
+    options.targetPid,
+    options.backend,
+    options.commandTimeoutMs,
+    meter.commandFailed,
+  )
+  meter.count(network.tables)
   const store = stateDir === undefined || dryRun ? noStore : openStateFolder(stateDir)
   const keeping = await createKeeping(store, parseRulesets)
   const orders = await openOrders({
@@ -106,7 +114,10 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
         deadlineMs: options.confirmDeadlineMs,
         onChange: () => ask('confirm'),
         onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
-        onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
+        onRolledBack(quarantined) {
+          meter.rolledBack()
+          log.error(quarantined, 'the change is rolled back')
+        },
       })
   const confirmed = createConfirmed({
     log,
@@ -144,6 +155,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     report(status, memory, triggers) {
       // Also where the host has no watches left to give.
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
+      meter.passed(status, memory)
       reporter.report(status, memory, triggers)
       confirmed.note(memory)
       cluster.startFor([...(memory.decision?.rulesets ?? []), ...(memory.candidate?.rulesets ?? [])])

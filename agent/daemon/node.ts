@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createDataplaneReader, readDataplane } from '../host/dataplane.ts'
 import { createExec, defaultTimeoutMs } from '../host/exec.ts'
-import type { Exec } from '../host/exec.ts'
+import type { Exec, ExecOptions } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
 import { readResolvers } from '../host/resolvers.ts'
 import { findServicePorts, serviceProcesses } from '../host/service-port.ts'
@@ -36,16 +36,18 @@ const rememberedProcesses = 64
 
 /**
  * Opens the network namespace of a process; `backend` overrides what detection would find. A command that takes longer
- * than `timeoutMs` hangs, and is killed.
+ * than `timeoutMs` hangs, and is killed; `onFailure` hears of programs that failed.
  */
 export async function openNetwork(
   targetPid: number,
   backend: Backend | 'auto',
   timeoutMs = defaultTimeoutMs,
+  onFailure?: ExecOptions['onFailure'],
 ): Promise<NodeNetwork> {
   const started: number[] = []
   const exec = createExec(targetPid, {
     timeoutMs,
+    ...(onFailure === undefined ? {} : { onFailure }),
     onStart(pid) {
       started.push(pid)
       if (started.length > rememberedProcesses) started.shift()

@@ -25,6 +25,8 @@ export type ExecOptions = {
   readonly timeoutMs?: number
   /** Called with the number of each process that is started. */
   readonly onStart?: (pid: number) => void
+  /** Called with the name of each program that failed or took too long; not when it was told to stop. */
+  readonly onFailure?: (program: string) => void
 }
 
 /** Nothing we run takes a second on a sound node; what takes this long hangs. */
@@ -38,7 +40,7 @@ const dyingMs = 1_000
  * The mount namespace stays the agent's own, so programs come from its image.
  */
 export function createExec(targetPid: number, options: ExecOptions = {}): Exec {
-  const { timeoutMs = defaultTimeoutMs, onStart } = options
+  const { timeoutMs = defaultTimeoutMs, onStart, onFailure } = options
   return async (program, args, { input, signal } = {}) => {
     const { file, args: all } = inNetworkOf(targetPid, program, args)
     const child = execa(file, all, {
@@ -54,9 +56,13 @@ export function createExec(targetPid: number, options: ExecOptions = {}): Exec {
     const { pid } = child
     if (pid !== undefined) onStart?.(pid)
     const result = await endInTime(child, pid, timeoutMs)
-    if (result === undefined) throw new CommandError(`running ${program}: no end after ${timeoutMs / 1000} s`)
+    if (result === undefined) {
+      onFailure?.(program)
+      throw new CommandError(`running ${program}: no end after ${timeoutMs / 1000} s`)
+    }
     if (!result.failed) return result
     const { isCanceled, isTerminated } = result
+    if (!isCanceled) onFailure?.(program)
     const wasKilled = isTerminated && !isCanceled
     throw new CommandError(`running ${program}: ${reason(result)}`, { cause: result, wasKilled })
   }

@@ -43,6 +43,8 @@ export type Seen = {
   readonly positions: Readonly<Partial<Record<BaseChain, Position>>>
   /** Kernel sets of ours. */
   readonly sets: number
+  /** How many elements each of them holds. */
+  readonly setSizes: ReadonlyMap<string, number>
 }
 
 /** A change that came from outside. */
@@ -124,6 +126,7 @@ function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
     rules: chains.reduce((sum, [, { rules }]) => sum + rules.length, 0),
     positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
     sets: sets.size,
+    setSizes: new Map([...sets].map(([name, { size }]) => [name, size])),
   }
 }
 

@@ -1,7 +1,4 @@
-import type { Server } from 'node:http'
-
-// An import would read every export of the module, among them WebSocket, which loads 5 MB that nobody needs here.
-const { createServer } = process.getBuiltinModule('node:http')
+import type { Answer, Pages } from './serve-pages.ts'
 
 export type Health = {
   /** Nothing if the agent is well, else why a restart is due. */
@@ -11,28 +8,16 @@ export type Health = {
 }
 
 /**
- * Answers the kubelet's probes: `/healthz` fails only for what a restart can mend, `/readyz` while the rules in
+ * Answers for the kubelet's probes: `/healthz` fails only for what a restart can mend, `/readyz` while the rules in
  * the kernel are not known to be those that should be there.
- *
- * @throws {Error} when the address is taken
  */
-export async function serveHealth(
-  { host, port }: { host: string; port: number },
-  health: Health,
-): Promise<Server> {
-  const checks = new Map([
-    ['/healthz', health.ailment],
-    ['/readyz', health.unready],
+export function healthPages({ ailment, unready }: Health): Pages {
+  return new Map([
+    ['/healthz', async () => answer(ailment())],
+    ['/readyz', async () => answer(unready())],
   ])
-  const server = createServer((request, response) => {
-    const check = checks.get(request.url ?? '')
-    const complaint = check === undefined ? 'no such page' : check()
-    response.statusCode = check === undefined ? 404 : complaint === undefined ? 200 : 503
-    response.setHeader('content-type', 'text/plain')
-    response.end(`${complaint ?? 'ok'}\n`)
-  })
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => resolve(server))
-  })
+}
+
+function answer(complaint: string | undefined): Answer {
+  return { status: complaint === undefined ? 200 : 503, type: 'text/plain', text: `${complaint ?? 'ok'}\n` }
 }

@@ -28,6 +28,7 @@ const outcome: fc.Arbitrary<FamilyOutcome> = fc.record(
       rules: count,
       positions: fc.record({ INPUT: position, FORWARD: position }, { requiredKeys: [] }),
       sets: fc.nat(3),
+      setSizes: fc.constant(new Map()),
     }),
     wrote: fc.boolean(),
     drift: fc.constant([]),
