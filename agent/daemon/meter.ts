@@ -114,7 +114,7 @@ function setSizesOf(memory: Memory | undefined): ReadonlyMap<string, number> {
 
 function unread({ unreadCounters }: Tallies): Metric {
   return counter(
-    'node_firewall_counter_read_errors_total',
+    'node_firewall_rule_read_errors_total',
     'How often the counters of rules could not be read; their metrics are missing then.',
     unreadCounters.entries().map(([family, value]) => ({ labels: { family }, value })),
   )

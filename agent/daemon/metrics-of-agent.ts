@@ -1,6 +1,5 @@
-import type { Status } from '../status/status.ts'
 import type { Difference } from '../netfilter/compare.ts'
-import type { State } from '../status/status.ts'
+import type { State, Status } from '../status/status.ts'
 import { counter, gauge, one } from '../telemetry/metric.ts'
 import type { Metric, Sample } from '../telemetry/metric.ts'
 import type { Tally } from './tally.ts'
@@ -41,6 +40,11 @@ export function metricsOfAgent({ version, tallies, status, setSizes }: AgentFact
   ]
   return [
     gauge('node_firewall_build_info', 'Version of the agent; always 1.', [{ labels: { version }, value: 1 }]),
+    gauge(
+      'node_firewall_state',
+      'The state of the node: 1 for the one it is in, 0 for the others; all are 0 before the first pass has ended.',
+      oneOf('state', states, status?.state),
+    ),
     ...(status === undefined ? [] : metricsOfStatus(status)),
     gauge(
       'node_firewall_set_entries',
@@ -70,16 +74,11 @@ export function metricsOfAgent({ version, tallies, status, setSizes }: AgentFact
   ]
 }
 
-function metricsOfStatus({ state, ruleset, appliedAt, verifiedAt, details }: Status): Metric[] {
+function metricsOfStatus({ ruleset, appliedAt, verifiedAt, details }: Status): Metric[] {
   const { families, drift, mode, notEnforceable } = details
   const ofFamily = (value: (family: NonNullable<(typeof families)['ipv4']>) => number): Sample[] =>
     Object.entries(families).map(([family, seen]) => ({ labels: { family }, value: value(seen) }))
   return [
-    gauge(
-      'node_firewall_state',
-      'The state of the node: 1 for the one it is in, 0 for the others.',
-      oneOf('state', states, state),
-    ),
     gauge(
       'node_firewall_override',
       'Whether somebody has overridden the rulesets of this node, by mode.',
