@@ -137,7 +137,7 @@ describe.each(backends)('metrics of the agent on iptables-%s', (backend) => {
     expect(page.get('node_firewall_rule_read_errors_total{family="ipv4"}')).toBe(1)
     expect(page.get('node_firewall_rule_read_errors_total{family="ipv6"}')).toBe(0)
     const failed = `node_firewall_command_failures_total{program="iptables-${backend}-save"}`
-    expect(page.get(failed)).toBe(1)
+    expect(page.get(failed)).toBeGreaterThanOrEqual(1)
     agent.signal('SIGHUP')
     await agent.next(({ state }) => state === 'Degraded')
     const degraded = await ask()

@@ -27,6 +27,6 @@ export async function runPromtool(
   args: readonly string[],
   options: { readonly input?: string; readonly cwd?: string } = {},
 ): Promise<string> {
-  const { exitCode, all = '' } = await execa(promtool, args, { ...options, reject: false, all: true })
+  const { exitCode, all } = await execa(promtool, args, { ...options, reject: false, all: true })
   return exitCode === 0 ? '' : all
 }
