@@ -20,8 +20,8 @@ const rules = [
   { name: 'old', action: 'drop', protocol: 'tcp', ports: [23], audit: true },
   { name: 'metrics', action: 'accept', protocol: 'tcp', ports: [10_269] },
 ]
-const probes = [{ name: 'internet', icmp: clientAddress.internet.ipv4, timeout: '500ms' }]
-const closed = rulesetOf({ rules, probes, defaults: { ingress: 'reject' } })
+const probes = [{ name: 'internet', icmp: clientAddress.internet.ipv4, timeout: '10s' }]
+const closed = rulesetOf({ rules, defaults: { ingress: 'reject' } })
 
 const enforcing = (line: LogLine) => line['state'] === 'Enforcing'
 
