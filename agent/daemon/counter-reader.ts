@@ -1,3 +1,4 @@
+import type { Clock } from '../cluster/clock.ts'
 import { isExpected } from '../errors.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import { countRules, countUncounted } from '../netfilter/rule-counters.ts'
@@ -25,47 +26,75 @@ export type InForce = {
 
 export type CounterEffects = {
   readonly tables: Pick<Tables, 'read'>
-  /** ms of a clock that nobody can set. */
-  readonly elapsedMs: () => number
-  readonly date: () => number
+  readonly clock: Pick<Clock, 'now' | 'date' | 'wait'>
 }
 
 /** Reading 10,000 rules takes 0.1 s of CPU time: who asks more often gets what was read last. */
 export const counterIntervalMs = 5_000
 
+/** Prometheus waits for 10 s, and the rest of the page is worth having when a command hangs. */
+export const counterPatienceMs = 4_000
+
 export type CounterReader = (inForce: InForce) => Promise<Counters>
 
-/** Reads counters once for all that ask at the same time, or within a few seconds. */
-export function createCounterReader({ tables, elapsedMs, date }: CounterEffects): CounterReader {
-  let last: { at: number; inForce: InForce; reading: Promise<Counters> } | undefined
+/**
+ * Reads counters once for all that ask at the same time, or within a few seconds. While a reading hangs no other one is
+ * begun, and who asks is told that it failed.
+ */
+export function createCounterReader({ tables, clock }: CounterEffects): CounterReader {
+  let last: Reading | undefined
+  const begin = (inForce: InForce): Reading => {
+    const reading: Reading = { at: clock.now(), inForce, isOver: false, counters: read(inForce) }
+    const end = () => void (reading.isOver = true)
+    reading.counters.then(end, end)
+    return reading
+  }
   const read = async ({ backend, policy, families }: InForce): Promise<Counters> => {
-    const readAt = date()
-    const outcomes = await Promise.all(
-      families.map(async (family) => {
-        try {
-          return [family, countRules(await tables.read(backend, family), policy)] as const
-        } catch (error) {
-          if (!isExpected(error)) throw error
-          return [family, undefined] as const
-        }
-      }),
-    )
-    return {
-      readAt,
-      families: new Map(outcomes.flatMap(([family, counts]) => (counts ? [[family, counts]] : []))),
-      failed: outcomes.flatMap(([family, counts]) => (counts ? [] : [family])),
-      uncounted: countUncounted(policy),
-    }
+    const readAt = clock.date()
+    const outcomes = families.map(async (family) => {
+      try {
+        return { family, counts: countRules(await tables.read(backend, family), policy) }
+      } catch (error) {
+        if (!isExpected(error)) throw error
+        return { family }
+      }
+    })
+    return countersOf(await Promise.all(outcomes), readAt, policy)
   }
   return async (inForce) => {
-    const isNew = last === undefined || !isSame(last.inForce, inForce)
-    if (last === undefined || isNew || elapsedMs() - last.at >= counterIntervalMs) {
-      last = { at: elapsedMs(), inForce, reading: read(inForce) }
-    }
-    return last.reading
+    const isRecent = last !== undefined && clock.now() - last.at < counterIntervalMs
+    const isSame = last !== undefined && sameRules(last.inForce, inForce)
+    if (last === undefined || (last.isOver && !(isRecent && isSame))) last = begin(inForce)
+    const nothing = countersOf(
+      inForce.families.map((family) => ({ family })),
+      clock.date(),
+      inForce.policy,
+    )
+    if (!sameRules(last.inForce, inForce)) return nothing
+    const patience = new AbortController()
+    const late = clock.wait(counterPatienceMs, patience.signal).then(() => nothing)
+    return Promise.race([last.counters, late]).finally(() => patience.abort())
   }
 }
 
-function isSame(a: InForce, b: InForce): boolean {
+type Reading = {
+  readonly at: number
+  readonly inForce: InForce
+  readonly counters: Promise<Counters>
+  isOver: boolean
+}
+
+type Outcome = { readonly family: Family; readonly counts?: readonly RuleCount[] }
+
+function countersOf(outcomes: readonly Outcome[], readAt: number, policy: Policy): Counters {
+  return {
+    readAt,
+    families: new Map(outcomes.flatMap(({ family, counts }) => (counts ? [[family, counts]] : []))),
+    failed: outcomes.flatMap(({ family, counts }) => (counts ? [] : [family])),
+    uncounted: countUncounted(policy),
+  }
+}
+
+function sameRules(a: InForce, b: InForce): boolean {
   return a.policy === b.policy && a.backend === b.backend && a.families.join() === b.families.join()
 }

@@ -1,4 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' }
+import { realClock } from '../cluster/clock.ts'
 import type { Tables } from '../netfilter/tables.ts'
 import type { Memory } from '../reconcile.ts'
 import { families } from '../ruleset/address.ts'
@@ -80,9 +81,7 @@ export function createMeter(): Meter {
     rolledBack: () => tallies.rollbacks.add('all'),
     commandFailed: (program) => tallies.commandFailures.add(program),
     wrote: (object, result) => (object === 'node' ? tallies.nodeWrites : tallies.eventWrites).add(result),
-    count(tables) {
-      readCounters = createCounterReader({ tables, elapsedMs: () => performance.now(), date: Date.now })
-    },
+    count: (tables) => void (readCounters = createCounterReader({ tables, clock: realClock })),
     async page() {
       rendering ??= render().finally(() => (rendering = undefined))
       return rendering

@@ -16,12 +16,14 @@ function createKernel() {
   let now = 0
   const reads = new Map<Family, number>()
   const broken = new Map<Family, Error>()
+  let patience = Promise.withResolvers<void>()
+  let hanging: Promise<void> | undefined
   const effects = {
-    elapsedMs: () => now,
-    date: () => 1_000_000 + now,
+    clock: { now: () => now, date: () => 1_000_000 + now, wait: async () => patience.promise },
     tables: {
       async read(_: string, family: Family): Promise<SavedTable> {
         reads.set(family, (reads.get(family) ?? 0) + 1)
+        await hanging
         const error = broken.get(family)
         if (error !== undefined) throw error
         const counters = `[${reads.get(family)}:40]`
@@ -29,7 +31,22 @@ function createKernel() {
       },
     },
   }
-  return { reads, broken, effects, pass: (ms: number) => void (now += ms) }
+  return {
+    reads,
+    broken,
+    effects,
+    pass: (ms: number) => void (now += ms),
+    /** Reading hangs until the function that is returned is called. */
+    hang() {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      hanging = promise
+      return resolve
+    },
+    losePatience() {
+      patience.resolve()
+      patience = Promise.withResolvers<void>()
+    },
+  }
 }
 
 const packets = (counts: readonly { readonly packets: number }[] | undefined) =>
@@ -74,4 +91,24 @@ test('a bug is no unreadable table', async () => {
   const kernel = createKernel()
   kernel.broken.set('ipv4', new TypeError('a bug'))
   await expect(createCounterReader(kernel.effects)(inForce)).rejects.toThrow('a bug')
+})
+
+test('while a reading hangs nothing is told, and no other one is begun', async () => {
+  const kernel = createKernel()
+  const read = createCounterReader(kernel.effects)
+  const goOn = kernel.hang()
+  const impatient = async (rules: InForce) => {
+    const reading = read(rules)
+    kernel.losePatience()
+    const { families: told, failed } = await reading
+    return { told: [...told.keys()], failed }
+  }
+  const nothing = { told: [], failed: families }
+  expect(await impatient(inForce)).toEqual(nothing)
+  kernel.pass(10 * counterIntervalMs)
+  expect(await impatient(inForce)).toEqual(nothing)
+  expect(await impatient({ ...inForce, policy: policyWith({}) })).toEqual(nothing)
+  expect([...kernel.reads.values()]).toEqual([1, 1])
+  goOn()
+  expect((await read(inForce)).failed).toEqual([])
 })

@@ -18,11 +18,13 @@ const rules = [
   { name: 'ssh', action: 'accept', protocol: 'tcp', ports: [22] },
   { name: 'few', action: 'accept', protocol: 'tcp', ports: [25], limit: { rate: '1/hour', burst: 2 } },
   { name: 'old', action: 'drop', protocol: 'tcp', ports: [23], audit: true },
-  { name: 'metrics', action: 'accept', protocol: 'tcp', ports: [10_269] },
 ]
 const probes = [{ name: 'internet', icmp: clientAddress.internet.ipv4, timeout: '10s' }]
+const open = rulesetOf({ defaults: { egress: 'accept' } })
 const closed = rulesetOf({ rules, defaults: { ingress: 'reject' } })
 
+const component = join(import.meta.dirname, '../../manifests/components/monitoring')
+const monitoring = await readFile(join(component, 'monitoring.yaml'), 'utf8')
 const enforcing = (line: LogLine) => line['state'] === 'Enforcing'
 
 const backends = await usableBackends()
@@ -34,7 +36,7 @@ describe.each(backends)('metrics of the agent on iptables-%s', (backend) => {
   let agent: AgentProcess
 
   beforeEach(async () => {
-    mount = await createMount({ 'worker.yaml': closed })
+    mount = await createMount({ 'worker.yaml': closed, 'monitoring.yaml': monitoring })
     sandbox = await createSandbox()
     shims = await createShims()
     for (const port of [22, 23, 25]) await sandbox.node.listen('tcp', port)
@@ -83,8 +85,14 @@ describe.each(backends)('metrics of the agent on iptables-%s', (backend) => {
       'node_firewall_not_enforceable_info gauge',
       'node_firewall_command_failures_total counter',
     ])
-    // The rules let everybody in here, but the agent answers private networks and the node alone.
+
+    expect(await knock('ipv4', 10_269)).toBe('refused')
+    await mount.write({ 'open.yaml': open })
+    await agent.next(({ msg }) => msg === 'rules written')
+    await agent.next(enforcing)
+    // Now the rules let everybody in, but the agent answers private networks and the node alone.
     await expect(askPage(sandbox.internet, url)).rejects.toThrow('running')
+    expect(await askPage(sandbox.private, url)).toContain('node_firewall_state')
   })
 
   // What is told of passes is the same on both.
@@ -118,6 +126,7 @@ describe.each(backends)('metrics of the agent on iptables-%s', (backend) => {
         to: [clientAddress.internet.ipv4],
       }
       await mount.write({
+        'monitoring.yaml': monitoring,
         'worker.yaml': rulesetOf({ rules: [...rules, cutOff], probes, defaults: { ingress: 'reject' } }),
       })
       await agent.next(({ state }) => state === 'RolledBack')
