@@ -90,6 +90,8 @@ export type Effects = {
 export type Memory = Knowledge & {
   /** What the rulesets as they are written now lead to; `decision` is what was to be in force. */
   readonly candidate?: Decision
+  /** How long it took to compare, write and read back, in ms. */
+  readonly keptInMs?: number
 }
 
 export const noMemory: Memory = { families: {}, otherRules: [], drift: noDrift }
@@ -138,6 +140,7 @@ export async function reconcile(
     now: effects.elapsedMs(),
   }
   const kept = await keepFamilies(memory, decision.wanted, how, effects)
+  const keptInMs = effects.elapsedMs() - how.now
   const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
 
   // Whoever put them in force may have been killed before anything followed.
@@ -160,6 +163,7 @@ export async function reconcile(
     backend,
     source: effects.sourceOf?.(),
     families: kept,
+    keptInMs,
     otherRules,
     dataplane,
     drift: recordDrift(memory.drift, kept, {

@@ -8,6 +8,9 @@ import { messageOf } from '../errors.ts'
 import { defaultLockPath } from '../host/lock.ts'
 import { defaultStateFolder } from '../host/state-folder.ts'
 import { parseCidr } from '../ruleset/address.ts'
+import type { Cidr } from '../ruleset/address.ts'
+import { builtInSets } from '../ruleset/built-in-sets.ts'
+import type { Address } from '../telemetry/serve-pages.ts'
 import { UsageError } from './usage-error.ts'
 
 /** An option that can also be given in the environment. */
@@ -172,13 +175,44 @@ export function cronOption(name: string, variable: string, description: string):
 export function healthOption(): Option {
   return option('--health-address <host:port>', 'HEALTH_ADDRESS', 'where probes are answered, or off')
     .default({ host: '127.0.0.1', port: 10_268 }, '127.0.0.1:10268')
+    .argParser(parseAddress)
+}
+
+export function metricsOption(): Option {
+  return option(
+    '--metrics-address <host:port>',
+    'METRICS_ADDRESS',
+    'where Prometheus asks for /metrics, or off (default: beside the probes, if these are on loopback)',
+  ).argParser(parseAddress)
+}
+
+export function metricsClientsOption(): Option {
+  return option(
+    '--metrics-clients <networks>',
+    'METRICS_CLIENTS',
+    'who may ask for metrics beside the node itself: networks, private or any, separated by commas',
+  )
+    .default(namedNetworks('private'), 'private')
     .argParser((text) => {
-      if (text === 'off') return text
-      const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? []
-      if (host === undefined || !(Number(port) <= 65_535))
-        throw new InvalidArgumentError('expected HOST:PORT or off')
-      return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
+      try {
+        return text.split(',').filter(Boolean).flatMap(namedNetworks)
+      } catch (error) {
+        throw new InvalidArgumentError(messageOf(error))
+      }
     })
+}
+
+function namedNetworks(name: string): Cidr[] {
+  if (name === 'private' || name === 'any') return builtInSets[name].map(parseCidr)
+  return [parseCidr(name)]
+}
+
+function parseAddress(text: string): Address | 'off' {
+  if (text === 'off') return text
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? []
+  if (host === undefined || !(Number(port) <= 65_535))
+    throw new InvalidArgumentError('expected HOST:PORT or off')
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
 }
 
 export function interfacesOption(): Option {

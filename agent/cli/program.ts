@@ -18,6 +18,7 @@ import type { TargetPid } from '../host/exec.ts'
 import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
+import type { Address } from '../telemetry/serve-pages.ts'
 import { runAgent } from '../daemon/agent.ts'
 import { findClusterDns } from '../daemon/find-cluster-dns.ts'
 import type { AgentOptions, ClusterSide, ProcessSignals } from '../daemon/agent-options.ts'
@@ -99,6 +100,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
       ),
     )
     .addOption(options.healthOption())
+    .addOption(options.metricsOption())
+    .addOption(options.metricsClientsOption())
     .addOption(options.flag('--once', 'ONCE', 'one pass, then exit: 0 if the rules are in force, else 1'))
     .addOption(options.flag('--dry-run', 'DRY_RUN', 'write nothing, only tell what differs'))
     .addOption(
@@ -240,7 +243,7 @@ function collect(value: string, before: readonly string[] = []): string[] {
 type NodeFlags = { readonly node?: string; readonly standalone?: boolean }
 
 type AgentFlags = NodeFlags &
-  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logTarget' | 'logLevel'> & {
+  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logTarget' | 'logLevel' | 'metricsClients'> & {
     readonly lockFile: string
     readonly namespace: string
     readonly watchConfigmaps: readonly string[]
@@ -253,7 +256,8 @@ type AgentFlags = NodeFlags &
     readonly unitDir: string
     readonly startupTaint?: boolean
   } & Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
-    readonly healthAddress: NonNullable<AgentOptions['healthAddress']> | 'off'
+    readonly healthAddress: Address | 'off'
+    readonly metricsAddress?: Address | 'off'
   }
 
 function agentOptions(flags: AgentFlags): AgentOptions {
@@ -271,6 +275,7 @@ function agentOptions(flags: AgentFlags): AgentOptions {
     confirmDeadlineMs: flags.confirmDeadline * 1_000,
     commandTimeoutMs: flags.commandTimeout * 1_000,
     healthAddress: flags.healthAddress === 'off' ? undefined : flags.healthAddress,
+    metricsAddress: flags.metricsAddress === 'off' ? undefined : (flags.metricsAddress ?? 'default'),
     once: flags.once ?? false,
     dryRun: flags.dryRun ?? false,
     place: 'labels' in place ? place : clusterSide(name, place, flags),
@@ -294,7 +299,8 @@ function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): Cluste
       flags.startupTaint === true
         ? async (signal) => removeStartupTaint(nodeName, clientFor(), signal)
         : undefined,
-    openEvents: (onError) => createEvents({ ...options, podName: pod, onError }),
+    openEvents: (onError, onAttempt = () => {}) =>
+      createEvents({ ...options, podName: pod, onError, onAttempt }),
   }
 }
 

@@ -7,7 +7,9 @@ import type { TargetPid } from '../host/exec.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import type { LogTarget } from '../netfilter/log-text.ts'
 import type { Probe } from '../probes/probe.ts'
+import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
+import type { Address } from '../telemetry/serve-pages.ts'
 import type { WatchCluster } from './watch-cluster.ts'
 
 export type AgentOptions = {
@@ -34,7 +36,11 @@ export type AgentOptions = {
   readonly confirmDeadlineMs: number
   /** What iptables, ipset, ip and nft may take, in ms. */
   readonly commandTimeoutMs: number
-  readonly healthAddress: { readonly host: string; readonly port: number } | undefined
+  readonly healthAddress: Address | undefined
+  /** `default`: beside the probes, where these are on loopback. */
+  readonly metricsAddress: Address | 'default' | undefined
+  /** Networks that may ask for metrics; the node itself always may. */
+  readonly metricsClients: readonly Cidr[]
   readonly logLevel: string
   /** One pass, then the end. */
   readonly once: boolean
@@ -59,7 +65,10 @@ export type ClusterSide = {
   readonly server: () => Promise<URL>
   /** Takes the taint with which nodes join; absent: they join without one. */
   readonly removeTaint: ((signal: AbortSignal) => Promise<boolean>) | undefined
-  readonly openEvents: (onError: EventsOptions['onError']) => Events
+  readonly openEvents: (
+    onError: EventsOptions['onError'],
+    onAttempt?: NonNullable<EventsOptions['onAttempt']>,
+  ) => Events
 }
 
 /** What the process is told from outside. */

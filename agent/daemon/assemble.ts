@@ -22,6 +22,7 @@ import type { Denials } from './denials.ts'
 import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { createSources } from './newest-sources.ts'
+import type { Meter } from './meter.ts'
 import { openNetwork } from './node.ts'
 import type { NodeNetwork } from './node.ts'
 import { openServerFinder, withServers } from './open-server-finder.ts'
@@ -57,11 +58,12 @@ export type Surroundings = {
   readonly turn: Turn
   readonly inCluster: ClusterSide | undefined
   readonly stop: AbortSignal
+  readonly meter: Meter
 }
 
 /** Puts the parts of an agent together. Whatever may need a pass asks the schedule for it. */
 export async function assemble(options: AgentOptions, surroundings: Surroundings): Promise<Assembly> {
-  const { log, turn, inCluster, stop } = surroundings
+  const { log, turn, inCluster, stop, meter } = surroundings
   const { dryRun, place, stateDir, bootUnitDir: unitDir } = options
   let labels = 'labels' in place ? place.labels : undefined
   let lastCut: CutStatus | undefined
@@ -74,7 +76,13 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const ask = (reason: Trigger['reason']) => schedule.trigger({ reason })
   const warn = (message: string) => (error: unknown) => log.warn({ err: error }, message)
 
-  const network = await openNetwork(options.targetPid, options.backend, options.commandTimeoutMs)
+  const network = await openNetwork(
+    options.targetPid,
+    options.backend,
+    options.commandTimeoutMs,
+    meter.commandFailed,
+  )
+  meter.count(network.tables)
   const findServers = openServerFinder({
     exec: network.exec,
     targetPid: options.targetPid,
@@ -121,7 +129,10 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
         onChange: () => ask('confirm'),
         onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
         onWide: (wide) => log.error(wide, 'failsafes stay wide: with narrow ones a probe failed'),
-        onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
+        onRolledBack(quarantined) {
+          meter.rolledBack()
+          log.error(quarantined, 'the change is rolled back')
+        },
       })
   const confirmed = createConfirmed({
     log,
@@ -165,6 +176,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     report(status, memory, triggers) {
       // Also where the host has no watches left to give.
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
+      meter.passed(status, memory)
       reporter.report(status, memory, triggers)
       confirmed.note(memory)
       if (trials.owesCut() && isInForce(memory)) void cutter.settled().then(trials.noteCut)

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createDataplaneReader, readDataplane } from '../host/dataplane.ts'
 import { createExec, defaultTimeoutMs } from '../host/exec.ts'
-import type { Exec, TargetPid } from '../host/exec.ts'
+import type { Exec, ExecOptions, TargetPid } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
 import { readResolvers } from '../host/resolvers.ts'
 import { createStarted, isInInitialPidNamespace } from '../host/started.ts'
@@ -35,15 +35,20 @@ export type NodeNetwork = Pick<
 
 /**
  * Opens the network namespace of a process; `backend` overrides what detection would find. A command that takes longer
- * than `timeoutMs` hangs, and is killed.
+ * than `timeoutMs` hangs, and is killed; `onFailure` hears of programs that failed.
  */
 export async function openNetwork(
   targetPid: TargetPid,
   backend: Backend | 'auto',
   timeoutMs = defaultTimeoutMs,
+  onFailure?: ExecOptions['onFailure'],
 ): Promise<NodeNetwork> {
   const started = createStarted(await isInInitialPidNamespace(), () => performance.now())
-  const exec = createExec(targetPid, { timeoutMs, onStart: started.add })
+  const exec = createExec(targetPid, {
+    timeoutMs,
+    onStart: started.add,
+    ...(onFailure === undefined ? {} : { onFailure }),
+  })
   const legacyTables = createLegacyTables(targetPid)
   const ipsets = createIpsets(exec)
   const plainTables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))

@@ -25,6 +25,8 @@ export type ExecOptions = {
   readonly timeoutMs?: number
   /** Called with the number of each process that is started, and what it was asked to run. */
   readonly onStart?: (pid: number, program: string) => void
+  /** Called with the name of each program that failed or took too long; not when it was told to stop. */
+  readonly onFailure?: (program: string) => void
 }
 
 /** Nothing we run takes a second on a sound node; what takes this long hangs. */
@@ -41,7 +43,7 @@ export type TargetPid = number | 'self'
  * The mount namespace stays the agent's own, so programs come from its image.
  */
 export function createExec(targetPid: TargetPid, options: ExecOptions = {}): Exec {
-  const { timeoutMs = defaultTimeoutMs, onStart } = options
+  const { timeoutMs = defaultTimeoutMs, onStart, onFailure } = options
   return async (program, args, { input, signal } = {}) => {
     const { file, args: all } = inNetworkOf(targetPid, program, args)
     // What reads its input may change the kernel.
@@ -59,9 +61,13 @@ export function createExec(targetPid: TargetPid, options: ExecOptions = {}): Exe
     const { pid } = child
     if (pid !== undefined) onStart?.(pid, program)
     const result = await endInTime(child, pid, timeoutMs)
-    if (result === undefined) throw new CommandError(`running ${program}: no end after ${timeoutMs / 1000} s`)
+    if (result === undefined) {
+      onFailure?.(program)
+      throw new CommandError(`running ${program}: no end after ${timeoutMs / 1000} s`)
+    }
     if (!result.failed) return result
     const { isCanceled, isTerminated } = result
+    if (!isCanceled) onFailure?.(program)
     const wasKilled = isTerminated && !isCanceled
     throw new CommandError(`running ${program}: ${reason(program, result)}`, { cause: result, wasKilled })
   }

@@ -47,6 +47,8 @@ export type Seen = {
   readonly sets: number
   /** Packets that rules would have logged but for the limit of each. */
   readonly unlogged: number
+  /** How many elements each of them holds. */
+  readonly setSizes: ReadonlyMap<string, number>
 }
 
 /** A change that came from outside. */
@@ -134,6 +136,7 @@ function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
     positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
     sets: sets.size,
     unlogged: countUnlogged(table),
+    setSizes: new Map([...sets].map(([name, { size }]) => [name, size])),
   }
 }
 

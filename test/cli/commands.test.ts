@@ -27,6 +27,12 @@ describe('a command line that makes no sense is an error that says why, with exi
     ['a schedule that is none', ['agent', '--verify-schedule', 'often'], /expected a cron expression/],
     ['a log level that is none', ['agent', '--log-level', 'loud'], /Allowed choices are/],
     ['an address that is none', ['agent', '--health-address', 'here'], /expected HOST:PORT or off/],
+    ['an address for metrics that is none', ['agent', '--metrics-address', '9'], /expected HOST:PORT or off/],
+    [
+      'clients that are none',
+      ['agent', '--metrics-clients', '10.0.0.1/8'],
+      /host bits are set; write 10.0.0.0\/8/,
+    ],
     ['a family that is none', ['render', lke, '--family', 'ipx'], /Allowed choices are ipv4, ipv6/],
     ['no rulesets to wait for', ['wait'], /required option '--ruleset <path...>' not specified/],
     ['a time that is none', ['wait', '--ruleset', lke, '--timeout', '5'], /expected a time, such as 90s, 5m/],

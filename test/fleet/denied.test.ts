@@ -4,7 +4,8 @@ import type { DeniedNews } from '../../agent/denied/news.ts'
 import type { DeniedFlow } from '../../agent/denied/top-flows.ts'
 import { denied } from '../../agent/fleet/denied.ts'
 import type { DeniedFlags } from '../../agent/fleet/denied.ts'
-import { serveHealth } from '../../agent/telemetry/health.ts'
+import { healthPages } from '../../agent/telemetry/health.ts'
+import { servePages } from '../../agent/telemetry/serve-pages.ts'
 import type { ApiServer } from '../cluster/api-server.ts'
 import { connect, createTerminal, startCluster } from './fleet-fixture.ts'
 import { ago, annotationsOf, now } from './fleet.ts'
@@ -88,9 +89,9 @@ test('the agent of this host is asked first, and tells the latest', async () => 
     ],
   }
   const health = { ailment: () => undefined, unready: () => undefined, denied: () => news }
-  const server = await serveHealth({ host: '127.0.0.1', port: 0 }, health)
+  const server = await servePages({ host: '127.0.0.1', port: 0, onError: () => {} }, healthPages(health))
   onTestFinished(() => void server.close())
-  const { port } = server.address() as AddressInfo
+  const { port } = server.address as AddressInfo
   const healthAddress = { host: '127.0.0.1', port }
   const { code, text } = await run(undefined, undefined, { healthAddress })
   expect(code).toBe(0)
@@ -112,9 +113,9 @@ test('the agent of this host is asked first, and tells the latest', async () => 
 
 test('another program at that address is no agent', async () => {
   const health = { ailment: () => undefined, unready: () => undefined }
-  const other = await serveHealth({ host: '127.0.0.1', port: 0 }, health)
+  const other = await servePages({ host: '127.0.0.1', port: 0, onError: () => {} }, healthPages(health))
   onTestFinished(() => void other.close())
-  const healthAddress = { host: '127.0.0.1', port: (other.address() as AddressInfo).port }
+  const healthAddress = { host: '127.0.0.1', port: (other.address as AddressInfo).port }
   const { text } = await run(await startCluster(nodes), undefined, { healthAddress })
   expect(text).toContain('worker-2')
 })

@@ -1,9 +1,6 @@
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { stringify } from 'yaml'
-import { hasKubectl, kustomize, root } from './kustomize.ts'
+import { describe, expect, it } from 'vitest'
+import { withComponents } from './component-overlay.ts'
+import { hasKubectl, kustomize } from './kustomize.ts'
 import { only } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
 import { findProblems } from './schema.ts'
@@ -132,13 +129,5 @@ describe.skipIf(!hasKubectl())('api-watch, which every overlay has', () => {
 })
 
 async function overlay(components: readonly string[], base = 'manifests/overlays/lke'): Promise<Manifest[]> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'node-firewall-overlay-')))
-  onTestFinished(() => rm(folder, { recursive: true }))
-  const here = (path: string) => relative(folder, join(root, path))
-  const kustomization = {
-    resources: [here(base)],
-    components: components.map((name) => here(`manifests/components/${name}`)),
-  }
-  await writeFile(join(folder, 'kustomization.yaml'), stringify(kustomization))
-  return kustomize(folder)
+  return withComponents(base, components)
 }

@@ -9,6 +9,7 @@ import type { INamespace } from 'kubernetes-models/v1/Namespace'
 import type { IResourceQuota } from 'kubernetes-models/v1/ResourceQuota'
 import type { IService } from 'kubernetes-models/v1/Service'
 import type { IServiceAccount } from 'kubernetes-models/v1/ServiceAccount'
+import type { PodMonitor, PrometheusRule } from './prometheus-operator.ts'
 
 export type Manifest =
   | IClusterRole
@@ -17,6 +18,8 @@ export type Manifest =
   | IDaemonSet
   | IJob
   | INamespace
+  | PodMonitor
+  | PrometheusRule
   | IResourceQuota
   | IRole
   | IRoleBinding

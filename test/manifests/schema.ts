@@ -10,6 +10,7 @@ import { Namespace } from 'kubernetes-models/v1/Namespace'
 import { ResourceQuota } from 'kubernetes-models/v1/ResourceQuota'
 import { Service } from 'kubernetes-models/v1/Service'
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount'
+import { operatorSchemas } from './prometheus-operator.ts'
 
 const models = [
   ClusterRole,
@@ -31,6 +32,11 @@ const models = [
  * with no more than a warning.
  */
 export function findProblems(object: { apiVersion: string; kind: string }): string[] {
+  const ofOperator = operatorSchemas.find(({ shape }) => shape.kind.value === object.kind)
+  if (ofOperator !== undefined) {
+    const { issues = [] } = ofOperator.safeParse(object).error ?? {}
+    return issues.map(({ path, message }) => `${path.join('/')}: ${message}`)
+  }
   const Model = models.find(
     ({ apiVersion, kind }) => apiVersion === object.apiVersion && kind === object.kind,
   )

@@ -29,6 +29,7 @@ const outcome: fc.Arbitrary<FamilyOutcome> = fc.record(
       positions: fc.record({ INPUT: position, FORWARD: position }, { requiredKeys: [] }),
       sets: fc.nat(3),
       unlogged: count,
+      setSizes: fc.constant(new Map()),
     }),
     wrote: fc.boolean(),
     drift: fc.constant([]),
