@@ -25,6 +25,8 @@ export type FleetLoad = {
   readonly start: (overMs: number) => Promise<void>
   /** All nodes lose their power: kernels are empty, disks are not. */
   readonly powerOff: () => Promise<void>
+  /** Of the rulesets that are in the ConfigMap now. */
+  readonly rulesetHash: () => string
   /** Edits the ConfigMap; the kubelets bring it within 79 s. Returns the hash of its rulesets. */
   readonly edit: (ruleset: string) => string
   /** Waits until all have these rulesets in force, confirmed. */
@@ -120,6 +122,7 @@ export async function startFleetLoad({
       await Promise.all(last.map(async (agent) => agent.stop()))
       for (const disk of disks.values()) disk.kernel = 'none'
     },
+    rulesetHash: () => hashOf(files),
     edit(text) {
       files = filesOf(text)
       const brought = files
@@ -176,4 +179,3 @@ function filesOf(ruleset: string): readonly SourceFile[] {
 function hashOf(files: readonly SourceFile[]): string {
   return hashRulesets(parseRulesets(files).rulesets)
 }
-
