@@ -1,12 +1,8 @@
-import { execFile } from 'node:child_process'
-import { readdir, readFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { staticSetName } from '../../agent/netfilter/ipset-text.ts'
-import { families, parseCidr } from '../../agent/ruleset/address.ts'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { families } from '../../agent/ruleset/address.ts'
 import type { Family } from '../../agent/ruleset/address.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
-import type { AgentProcess, LogLine } from '../sandbox/agent.ts'
+import type { AgentProcess } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { clusterAddress } from '../sandbox/cluster-addresses.ts'
 import { createCluster } from '../sandbox/cluster.ts'
@@ -48,6 +44,7 @@ const rulesetWith = (first: number, external: readonly string[] = ['eth0']) =>
     defaults: { ingress: 'reject', podEgress: 'reject' },
     rules,
   })
+const other = 100
 const allRefused = {
   input: ['refused', 'refused'],
   forward: ['refused', 'refused'],
@@ -60,15 +57,20 @@ describe.each(await usableBackends())('status on iptables-%s', (backend) => {
   let mount: Awaited<ReturnType<typeof createMount>>
   let tools: Tools
   let agent: AgentProcess
+  /** Names of the sets of the ruleset with the other list. */
+  let otherSets: readonly string[]
 
   beforeAll(async () => {
     cluster = await createCluster({ backend })
     tools = await createTools()
-    mount = await createMount({ 'worker.yaml': rulesetWith(0) })
+    mount = await createMount({ 'worker.yaml': rulesetWith(other) })
     const never = ['--reapply-schedule', '0 0 1 1 *', '--verify-schedule', '* * * * * *']
     const args = ['--backend', backend, '--confirm-deadline', '2', ...never]
     agent = await startAgent(cluster.node, { rules: mount.folder, env: tools.env, args })
     await agent.next(({ state }) => state === 'Enforcing')
+    otherSets = await setNames()
+    await edit(0)
+    await vi.waitFor(async () => expect(await setNames()).not.toEqual(otherSets), patient)
   })
   afterAll(async () => {
     expect(await agent.stop()).toBe(0)
@@ -193,13 +195,133 @@ describe.each(await usableBackends())('status on iptables-%s', (backend) => {
     await expect.poll(told, patient).toEqual(families)
     await isWell()
   })
-  void execFile
-  void promisify
-  void readdir
-  void readFile
-  void staticSetName
-  void parseCidr
-  type X = LogLine
-  const x: X | undefined = undefined
-  void x
+
+  type Trouble = {
+    readonly name: string
+    readonly begin: () => Promise<void>
+    readonly end: () => Promise<void>
+    /** What the state is meanwhile, and what is said. */
+    readonly state: 'Degraded' | 'Enforcing'
+    readonly says: RegExp
+    /** What becomes of packets meanwhile, where it is not what the rules of before say. */
+    readonly packets?: Partial<Awaited<ReturnType<typeof knock>>>
+  }
+  const edit = async (first: number, external?: readonly string[]) =>
+    mount.write({ 'worker.yaml': rulesetWith(first, external) })
+  const programs = families.map((family) => program(family, '-restore'))
+  const troubles: readonly Trouble[] = [
+    {
+      name: 'the name of a new set is that of another kind, which somebody uses',
+      async begin() {
+        for (const [index, family] of families.entries()) {
+          const [name, type] = [otherSets[index] ?? '', family === 'ipv4' ? 'inet' : 'inet6']
+          await cluster.node.exec('ipset', ['create', name, 'hash:ip', 'family', type])
+          await iptables([`-A INPUT -m set --match-set ${name} src -j ACCEPT`], [family])
+        }
+        await edit(other)
+      },
+      async end() {
+        for (const [index, family] of families.entries()) {
+          const name = otherSets[index] ?? ''
+          await iptables([`-D INPUT -m set --match-set ${name} src -j ACCEPT`], [family])
+        }
+        await expect.poll(setNames, patient).toEqual(otherSets)
+        await edit(0)
+      },
+      state: 'Degraded',
+      says: /ipv4: running ipset: .*set.*in use/i,
+    },
+    {
+      name: 'the kernel takes other rules than those that were written',
+      async begin() {
+        for (const name of programs) {
+          await tools.replace(
+            name,
+            `sed 's/--dport 22 /--dport 23 /' | PATH='${process.env['PATH']}' ${name} "$@"`,
+          )
+        }
+        await edit(other)
+      },
+      async end() {
+        for (const name of programs) await tools.giveBack(name)
+        await expect.poll(setNames, patient).toEqual(otherSets)
+        await edit(0)
+      },
+      state: 'Degraded',
+      says: /ipv4: reading back ipv4 with \w+ after a commit: chain node-firewall differs: 1 missing rule, 1 foreign rule/,
+    },
+    {
+      name: 'no interface has a name that a ruleset calls external',
+      begin: async () => edit(0, ['eth9']),
+      end: async () => edit(0),
+      state: 'Enforcing',
+      says: /but ruleset test matches nothing that comes in: no interface is called eth9 here/,
+      packets: {
+        input: ['accepted', 'accepted'],
+        forward: ['accepted', 'accepted'],
+        output: ['accepted', 'accepted'],
+      },
+    },
+    {
+      name: 'the only external interface disappears',
+      async begin() {
+        await cluster.node.exec('ip', ['link', 'add', 'vpn0', 'type', 'veth', 'peer', 'name', 'vpn1'])
+        await edit(0, ['vpn0'])
+        await agent.next(
+          ({ msg, reasons }) => String(reasons).includes('verify') && msg.includes('verified with'),
+        )
+        await cluster.node.exec('ip', ['link', 'set', 'vpn0', 'name', 'vpn9'])
+      },
+      async end() {
+        await cluster.node.exec('ip', ['link', 'set', 'vpn9', 'name', 'vpn0'])
+        await expect.poll(async () => (await said()).message, patient).not.toContain('no interface is called')
+        await edit(0)
+      },
+      state: 'Enforcing',
+      says: /but ruleset test matches nothing that comes in: no interface is called vpn0 here/,
+      packets: {
+        input: ['accepted', 'accepted'],
+        forward: ['accepted', 'accepted'],
+        output: ['accepted', 'accepted'],
+      },
+    },
+    {
+      name: 'somebody else insists on the first place in FORWARD, until the moves are used up',
+      async begin() {
+        for (;;) {
+          await iptables(['-I FORWARD 1 -p tcp --dport 443 -j ACCEPT'])
+          const line = await agent.next(({ kind, family }) => kind === 'jump-preceded' && family === 'ipv6')
+          if (line['healed'] === false) return
+        }
+      },
+      async end() {
+        for (const family of families)
+          while (await isPreceded(family))
+            await iptables(['-D FORWARD -p tcp --dport 443 -j ACCEPT'], [family])
+      },
+      state: 'Degraded',
+      says: /ipv6: a rule that can accept or drop stands before the jump from FORWARD/,
+      packets: { forward: ['accepted', 'accepted'] },
+    },
+  ]
+  test.each(troubles)('$name: said for as long as it is so', async ({ begin, end, state, says, packets }) => {
+    await begin()
+    await expect.poll(async () => (await said()).message, patient).toMatch(says)
+    expect(await said()).toMatchObject({ state })
+    expect(await knock()).toEqual({ ...allRefused, ...packets })
+    await end()
+    await expect.poll(async () => (await said()).message, patient).not.toMatch(says)
+    await isWell()
+  })
+
+  async function isPreceded(family: Family): Promise<boolean> {
+    return (await cluster.node.exec(program(family, '-save'), ['-t', 'filter'])).stdout.includes(
+      '--dport 443 -j ACCEPT',
+    )
+  }
+
+  async function setNames(): Promise<string[]> {
+    const { stdout } = await cluster.node.exec('ipset', ['list', '-name'])
+    return stdout.trim().split('\n').toSorted()
+  }
 })
