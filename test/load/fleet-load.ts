@@ -132,7 +132,11 @@ export async function startFleetLoad({
     },
     async converged(hash) {
       const isDone = (agent: VirtualAgent) => agent.ruleset() === hash && agent.state() === 'Enforcing'
-      while (agents.length < size || !agents.every(isDone)) await pause(20)
+      while (agents.length < size || !agents.every(isDone)) {
+        const fallen = agents.find((agent) => agent.state() === 'RolledBack')
+        if (fallen !== undefined) throw new Error(`${fallen.name} has rolled back: this machine is too slow`)
+        await pause(20)
+      }
     },
     async close() {
       ended.abort()
