@@ -1,13 +1,23 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { readdir, readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { status } from '../../agent/fleet/status.ts'
 import { families } from '../../agent/ruleset/address.ts'
 import type { Family } from '../../agent/ruleset/address.ts'
+import { staleAfterMs } from '../../agent/status/assess.ts'
+import { startApiServer } from '../cluster/api-server.ts'
+import { putOneNodeCluster } from '../cluster/one-node-cluster.ts'
+import { startKubelet } from '../cluster/virtual-kubelet.ts'
+import { connect, createTerminal } from '../fleet/fleet-fixture.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { clusterAddress } from '../sandbox/cluster-addresses.ts'
 import { createCluster } from '../sandbox/cluster.ts'
 import type { Cluster } from '../sandbox/cluster.ts'
+import { startHost } from '../sandbox/host.ts'
+import { dump, rulesIn } from './dump.ts'
 import { rulesetOf } from './enforce.ts'
+import { longRows } from './long-rows.ts'
 import { createTools } from './tools.ts'
 import type { Tools } from './tools.ts'
 
@@ -52,7 +62,9 @@ const allRefused = {
 }
 const patient = { timeout: 20_000, interval: 20 }
 
-describe.each(await usableBackends())('status on iptables-%s', (backend) => {
+const backends = await usableBackends()
+
+describe.each(backends)('status on iptables-%s', (backend) => {
   let cluster: Cluster
   let mount: Awaited<ReturnType<typeof createMount>>
   let tools: Tools
@@ -130,6 +142,14 @@ describe.each(await usableBackends())('status on iptables-%s', (backend) => {
     expect(await knock()).toEqual(allRefused)
   }
 
+  /** On legacy the same code answers, only later. */
+  const ordinary = <T>(what: string, rows: readonly T[], nameOf: (row: T) => string) =>
+    longRows(
+      `status truths ${what}, on ${backend}`,
+      rows,
+      (row) => backend === 'nft' || /whole table|FORWARD accepts|new set/.test(nameOf(row)),
+    )
+
   const empty = [
     '*filter',
     ':INPUT ACCEPT [0:0]',
@@ -194,18 +214,21 @@ describe.each(await usableBackends())('status on iptables-%s', (backend) => {
       /stands before the jump from INPUT/,
     ],
   ]
-  test.each(attacks)('%s: said of both families, and undone', async (_, attack, message) => {
-    const start = agent.log.length
-    await attack()
-    const told = () =>
-      families.filter((family) =>
-        agent.log
-          .slice(start)
-          .some((line) => line['family'] === family && line['healed'] === true && message.test(line.msg)),
-      )
-    await expect.poll(told, patient).toEqual(families)
-    await isWell()
-  })
+  test.each(ordinary('undone', attacks, ([name]) => name))(
+    '%s: said of both families, and undone',
+    async (_, attack, message) => {
+      const start = agent.log.length
+      await attack()
+      const told = () =>
+        families.filter((family) =>
+          agent.log
+            .slice(start)
+            .some((line) => line['family'] === family && line['healed'] === true && message.test(line.msg)),
+        )
+      await expect.poll(told, patient).toEqual(families)
+      await isWell()
+    },
+  )
 
   type Trouble = {
     readonly name: string
@@ -315,14 +338,30 @@ describe.each(await usableBackends())('status on iptables-%s', (backend) => {
       packets: { forward: ['accepted', 'accepted'] },
     },
   ]
-  test.each(troubles)('$name: said for as long as it is so', async ({ begin, end, state, says, packets }) => {
-    await begin()
-    await expect.poll(async () => (await said()).message, patient).toMatch(says)
-    expect(await said()).toMatchObject({ state })
-    expect(await knock()).toEqual({ ...allRefused, ...packets })
-    await end()
-    await expect.poll(async () => (await said()).message, patient).not.toMatch(says)
+  test.each(ordinary('that last', troubles, ({ name }) => name))(
+    '$name: said for as long as it is so',
+    async ({ begin, end, state, says, packets }) => {
+      await begin()
+      await expect.poll(async () => (await said()).message, patient).toMatch(says)
+      expect(await said()).toMatchObject({ state })
+      expect(await knock()).toEqual({ ...allRefused, ...packets })
+      await end()
+      await expect.poll(async () => (await said()).message, patient).not.toMatch(says)
+      await isWell()
+    },
+  )
+
+  const onNft = backend === 'nft' ? test : () => {}
+  onNft('who tells of changes dies: it is said, looked at once, and another one is started', async () => {
+    const monitor = await monitorOf(agent.pid)
+    const start = agent.log.length
+    process.kill(monitor ?? Number.NaN, 'SIGKILL')
+    await iptables(['-F node-firewall'])
+    const since = () => agent.log.slice(start)
+    await expect.poll(() => since().filter(({ healed }) => healed === true).length, patient).toBe(2)
+    expect(since().map(({ msg }) => msg)).toContain('following the changes of netfilter was interrupted')
     await isWell()
+    await expect.poll(async () => monitorOf(agent.pid), patient).toBeGreaterThan(0)
   })
 
   async function isPreceded(family: Family): Promise<boolean> {
@@ -341,3 +380,54 @@ describe.each(await usableBackends())('status on iptables-%s', (backend) => {
     return stdout.trim().split('\n').toSorted()
   }
 })
+
+describe.runIf(backends.length > 0)('an agent that says nothing any more', () => {
+  test.each(['SIGKILL', 'SIGSTOP'] as const)(
+    '%s: the rules stay, what it said is stale after a while, and the next agent says it anew',
+    async (signal) => {
+      const [host, server] = [await startHost(), await startApiServer()]
+      onTestFinished(async () => void (await Promise.all([host.close(), server.close()])))
+      putOneNodeCluster(server, 'test-node')
+      const kubelet = startKubelet(server, 'test-node')
+      onTestFinished(kubelet.pause)
+      const mount = await createMount({ 'worker.yaml': rulesetWith(0) })
+      onTestFinished(mount.remove)
+      const setting = { rules: mount.folder, kubeconfig: server.kubeconfigFile }
+      const first = await startAgent(host, setting)
+      onTestFinished(first.kill)
+      const ask = async (laterMs: number) => {
+        const { terminal, text } = createTerminal()
+        const effects = { signal: new AbortController().signal, nodes: connect(server), terminal }
+        const code = await status(undefined, {}, { ...effects, now: () => Date.now() + laterMs })
+        return `${code} ${text()}`
+      }
+      await expect.poll(async () => ask(0), patient).toMatch(/^0 [^]*Enforcing/)
+      const rulesBefore = rulesIn(await dump(host))
+      process.kill(first.pid, signal)
+      expect(await ask(staleAfterMs - 60_000)).toMatch(/^0 [^]*Enforcing/)
+      expect(await ask(staleAfterMs + 60_000)).toMatch(/^4 [^]*Stale[^]*does its agent run/)
+      expect(rulesIn(await dump(host))).toBe(rulesBefore)
+
+      const verified = 'node-firewall.io/verified-at'
+      const old = new Date(Date.now() - staleAfterMs - 60_000).toISOString()
+      server.changeNode('test-node', { annotations: { [verified]: old } })
+      expect(await ask(0)).toMatch(/^4 /)
+      await first.kill()
+      const second = await startAgent(host, setting)
+      onTestFinished(second.kill)
+      await expect.poll(async () => ask(0), patient).toMatch(/^0 [^]*Enforcing/)
+    },
+  )
+})
+
+/** The process that follows netfilter for an agent. */
+async function monitorOf(agent: number): Promise<number | undefined> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  for (const pid of pids) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+    if (!stat.includes(`(nft) `) || !new RegExp(`\\) \\S ${agent} `).test(stat)) continue
+    if ((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes('nft\0monitor'))
+      return Number(pid)
+  }
+  return undefined
+}
