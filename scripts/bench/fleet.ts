@@ -1,7 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { rulesetOf } from '../../test/kernel/enforce.ts'
 import { startFleetLoad } from '../../test/load/fleet-load.ts'
-import type { FleetLoad } from '../../test/load/fleet-load.ts'
 import {
   bytesPerSecond,
   countByKind,
@@ -16,7 +14,7 @@ import { formatNumber } from './statistics.ts'
 
 /** Nodes that the figures are for, and how many of them have an agent here. */
 const nodes = 5_000
-const agents = 200
+const agents = Number(process.env['FLEET_AGENTS'] ?? 200)
 
 const minute = 60_000
 const usual = { canaries: 1, then: '25%', pause: '30s' }
@@ -31,58 +29,59 @@ const blocking = (port: number, more: object = {}) =>
 const closing = (port: number) => blocking(port, { defaults: { ingress: 'reject' } })
 
 /**
- * What agents ask of the API server: real cluster code, over TLS on loopback, by a clock that goes faster than the
- * machine's where little happens. A busy machine answers late by that clock, so that agents ask more seldom.
+ * What agents ask of the API server: real cluster code, over TLS on loopback, by a clock that stands still while a
+ * request is under way. Of the nodes only some have agents; what all of them cost is worked out from those.
  */
 export async function measureFleet(): Promise<Row[]> {
   const fleet = await startFleetLoad({ agents, nodes, ruleset: blocking(1) })
+  const { server, clock, isConverged: isDone } = fleet
   const rows: Row[] = []
   const say = (what: string, window: Window, limits: Limits) => rows.push(...rowsOf(what, window, limits))
+  const shortly = { ms: minute, stepMs: 100, isDone }
   try {
-    const first = await fleet.measure(minute, 1, async () => fleet.start(minute))
-    say('first installation, within a minute', first, { perSecond: 3_000 })
-    await fleet.converged(fleet.rulesetHash())
-    say('steady', await fleet.measure(60 * minute, 60), { writesPerHour: 12 })
+    say('first installation', await fleet.measure(shortly, () => fleet.start(minute)), { perSecond: 3_000 })
+    say('steady', await fleet.measure({ ms: 60 * minute, stepMs: 1_000 }), { writesPerHour: 12 })
 
-    const change = async (ruleset: string) => fleet.converged(fleet.edit(ruleset))
-    say('a change of rules', await fleet.measure(minute, 1, async () => change(blocking(2))), {
-      perSecond: 10_000,
-    })
-    const staged = await fleet.measure(minute, 4, async () => change(blocking(3, { rollout: usual })))
-    say('a change of rules with a rollout', staged, { perSecond: 500 })
-    await change(blocking(4))
+    const edit = (ruleset: string) => () => fleet.edit(ruleset)
+    say('a change of rules', await fleet.measure(shortly, edit(blocking(2))), { perSecond: 10_000 })
+    const staged = edit(blocking(3, { rollout: usual }))
+    rows.push(...rolloutRows(await fleet.measure({ ...shortly, stepMs: 500 }, staged)))
+    await fleet.measure(shortly, edit(blocking(4)))
 
-    const restarted = await fleet.measure(minute, 1, () => restart(fleet))
-    say('an API server is restarted', restarted, { perSecond: 10_000 })
-    const away = await fleet.measure(3 * minute, 2, async () => goAway(fleet, minute))
+    const restart = () => {
+      // All watches are cut, and none can be resumed.
+      server.faults.compact()
+      server.faults.cutConnections()
+    }
+    say('an API server is restarted', await fleet.measure(shortly, restart), { perSecond: 10_000 })
+    const goAway = () => {
+      server.faults.stop()
+      server.faults.cutConnections()
+      clock.after(minute, () => void server.faults.acceptConnections())
+    }
+    const away = await fleet.measure({ ms: 3 * minute, stepMs: 100 }, goAway)
     say('the API server is away for a minute', away, { perSecond: 10_000 })
 
     await fleet.powerOff()
-    const reboot = await fleet.measure(2 * minute, 1.5, async () => fleet.start(minute))
+    const reboot = await fleet.measure(shortly, () => fleet.start(minute))
     say('all nodes start within a minute', reboot, { perSecond: 3_000 })
 
-    await change(closing(5))
-    say('steady, with rulesets that close the node', await fleet.measure(10 * minute, 20), {
-      writesPerHour: 12,
-    })
+    await fleet.measure(shortly, edit(closing(5)))
+    const closed = await fleet.measure({ ms: 10 * minute, stepMs: 1_000 })
+    say('steady, with rulesets that close the node', closed, { writesPerHour: 12 })
     return rows
   } finally {
     await fleet.close()
   }
 }
 
-/** All watches are cut, and none can be resumed. */
-function restart({ server }: FleetLoad): void {
-  server.faults.compact()
-  server.faults.cutConnections()
-}
-
-async function goAway({ server, clock }: FleetLoad, ms: number): Promise<void> {
-  server.faults.stop()
-  server.faults.cutConnections()
-  const until = clock.now() + ms
-  while (clock.now() < until) await pause(10)
-  await server.faults.acceptConnections()
+/** How often nodes look at each other depends on how many there are: docs/adr/0009-rollout.md has it for 5,000. */
+function rolloutRows(window: Window): Row[] {
+  const what = `a change of rules with a rollout, ${window.agents} nodes`
+  const each = window.requests.length / window.agents
+  const kinds = countByKind(window).map(([kind, count]) => `${formatNumber(count / window.agents)} ${kind}`)
+  console.log(`  ${what}, requests of one agent in ${formatNumber(window.seconds)} s: ${kinds.join(', ')}`)
+  return [atMost(`${what}: all requests`, each, 150, 'a node')]
 }
 
 type Limits = { readonly perSecond?: number; readonly writesPerHour?: number }

@@ -93,21 +93,22 @@ export type ApiServerOptions = {
   readonly rules?: readonly Rule[]
   readonly futureWaitMs?: number
   readonly bookmarkEveryMs?: number
-  /** What watches go by: the clock of the machine. */
+  /** What watches go by, and what requests are noted with: the clock of the machine. */
   readonly timer?: StartTimer
+  readonly now?: () => number
 }
 
 const SLICES = 'endpointslices.discovery.k8s.io'
 
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const { host = '127.0.0.1', rules = AGENT_RULES, futureWaitMs = 3000, bookmarkEveryMs = 60_000 } = options
-  const { timer = startTimer } = options
+  const { timer = startTimer, now = () => performance.now() } = options
   const files = await createCredentialFiles(options.addresses)
   const store = createStore()
   const tokens = new Map<string, Identity>()
   const queue = createFaultQueue()
   const kubelet: Kubelet = { log: 'in sync\n', dialTimeoutMs: 30_000 }
-  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet, timer }
+  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet, timer, now }
   const { key, certificate } = files
   const front = createFront({ world, faults: queue, host, port: options.port ?? 0, key, certificate })
   const port = await front.listen()

@@ -60,7 +60,7 @@ const allRefused = {
   forward: ['refused', 'refused'],
   output: ['refused', 'refused'],
 }
-const patient = { timeout: 20_000, interval: 20 }
+const patient = { timeout: 30_000, interval: 20 }
 
 const backends = await usableBackends()
 
@@ -77,12 +77,15 @@ describe.each(backends)('status on iptables-%s', (backend) => {
     tools = await createTools()
     mount = await createMount({ 'worker.yaml': rulesetWith(other) })
     const never = ['--reapply-schedule', '0 0 1 1 *', '--verify-schedule', '* * * * * *']
-    const args = ['--backend', backend, '--confirm-deadline', '2', ...never]
+    const args = ['--backend', backend, '--confirm-deadline', '15', ...never]
     agent = await startAgent(cluster.node, { rules: mount.folder, env: tools.env, args })
     await agent.next(({ state }) => state === 'Enforcing')
     otherSets = await setNames()
     await edit(0)
-    await vi.waitFor(async () => expect(otherSets.filter(await isThere())).toEqual([]), patient)
+    await vi.waitFor(async () => {
+      expect(otherSets.filter(await isThere())).toEqual([])
+      expect(await said()).toMatchObject({ state: 'Enforcing' })
+    }, patient)
   })
   afterAll(async () => {
     expect(await agent.stop()).toBe(0)

@@ -14,25 +14,23 @@ const blocking = (port: number) =>
 test('an agent writes a few times an hour, and each at times of its own; an edit costs it some requests', async () => {
   const fleet = await startFleetLoad({ agents: 6, nodes: 6, ruleset: blocking(1) })
   onTestFinished(fleet.close)
-  const install = await fleet.measure(1_000, 4, async () => {
-    await fleet.start(1_000)
-    await fleet.converged(fleet.rulesetHash())
-  })
+  const { isConverged: isDone } = fleet
+  const install = await fleet.measure({ ms: 1_000, stepMs: 100, isDone }, () => fleet.start(1_000))
   expect(perAgent(install)).toBeLessThan(25)
 
-  const hour = await fleet.measure(3_600_000, 1_200)
+  const hour = await fleet.measure({ ms: 3_600_000, stepMs: 1_000 })
   const writes = hour.requests.filter(({ what }) => what === 'patch nodes').length / hour.agents
   expect(writes).toBeGreaterThanOrEqual(3)
-  expect(writes).toBeLessThanOrEqual(7)
+  expect(writes).toBeLessThanOrEqual(6)
   expect(
     countByKind(hour)
       .map(([kind]) => kind)
       .toSorted(),
   ).toEqual(['patch nodes', 'watch configmaps', 'watch nodes'])
-  expect(perAgent(hour)).toBeLessThan(2 * 13 + 8)
+  expect(perAgent(hour)).toBeLessThan(2 * 13 + 7)
   expect(busiestShare(hour, 600, 10)).toBeLessThan(0.3)
 
-  const change = await fleet.measure(1_000, 4, async () => fleet.converged(fleet.edit(blocking(2))))
+  const change = await fleet.measure({ ms: 1_000, stepMs: 100, isDone }, () => fleet.edit(blocking(2)))
   expect(perAgent(change)).toBeGreaterThan(8)
   expect(perAgent(change)).toBeLessThan(20)
 })

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { podAccess } from '../../agent/cluster/access.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import type { SourceFile } from '../../agent/ruleset/parse.ts'
 import { hashRulesets } from '../../agent/policy/resolve.ts'
@@ -6,8 +6,8 @@ import { startApiServer } from '../cluster/api-server.ts'
 import type { ApiServer } from '../cluster/api-server.ts'
 import { NODES } from '../cluster/api-server/resources.ts'
 import { createRandom } from '../rollout/virtual-time.ts'
-import { createPacedClock } from './paced-clock.ts'
-import type { PacedClock } from './paced-clock.ts'
+import { createFleetClock } from './fleet-clock.ts'
+import type { FleetClock } from './fleet-clock.ts'
 import { startVirtualAgent } from './virtual-agent.ts'
 import type { VirtualAgent, VirtualDisk } from './virtual-agent.ts'
 import { createWindow } from './window.ts'
@@ -16,22 +16,27 @@ import type { Window } from './window.ts'
 /** A cluster of which some nodes have agents, all in this process, and what they cost its API server. */
 export type FleetLoad = {
   readonly server: ApiServer
-  readonly clock: PacedClock
+  readonly clock: FleetClock
   readonly size: number
   readonly agents: () => readonly VirtualAgent[]
-  /** What is asked of the API server while `act` runs, and then for so many ms of the clock, which goes at this pace. */
-  readonly measure: (ms: number, pace: number, act?: () => Promise<void> | void) => Promise<Window>
+  /** What is asked of the API server after `act`, for so many ms and until `isDone`. */
+  readonly measure: (span: Span, act?: () => Promise<void> | void) => Promise<Window>
   /** All agents start, each at some time of so many ms. */
-  readonly start: (overMs: number) => Promise<void>
+  readonly start: (overMs: number) => void
   /** All nodes lose their power: kernels are empty, disks are not. */
   readonly powerOff: () => Promise<void>
-  /** Of the rulesets that are in the ConfigMap now. */
-  readonly rulesetHash: () => string
-  /** Edits the ConfigMap; the kubelets bring it within 79 s. Returns the hash of its rulesets. */
-  readonly edit: (ruleset: string) => string
-  /** Waits until all have these rulesets in force, confirmed. */
-  readonly converged: (hash: string) => Promise<void>
+  /** Edits the ConfigMap; the kubelets bring it within 79 s. */
+  readonly edit: (ruleset: string) => void
+  /** Whether all have in force, confirmed, what the ConfigMap says. */
+  readonly isConverged: () => boolean
   readonly close: () => Promise<void>
+}
+
+export type Span = {
+  readonly ms: number
+  /** How exact times are. */
+  readonly stepMs: number
+  readonly isDone?: () => boolean
 }
 
 export type FleetLoadOptions = {
@@ -56,8 +61,9 @@ export async function startFleetLoad({
   seed = 1,
 }: FleetLoadOptions): Promise<FleetLoad> {
   const random = createRandom(seed)
-  const clock = createPacedClock(random)
-  const server = await startApiServer({ timer: clock.after })
+  const clock = createFleetClock(random)
+  const server = await startApiServer({ timer: clock.after, now: clock.now })
+  const access = await podAccess(new URL(server.url), server.serviceAccountDir)()
   const names = Array.from({ length: nodes }, (_, index) => `node-${index}`)
   const own = names.slice(0, size)
   putObjects(server, names, own)
@@ -91,7 +97,7 @@ export async function startFleetLoad({
 
   const startOne = async (name: string) => {
     const disk = disks.get(name) ?? { kernel: 'none' }
-    const agent = await startVirtualAgent({ name, server, clock, configMap, disk })
+    const agent = await startVirtualAgent({ name, access, clock, configMap, disk })
     agent.mount(files)
     agents.push(agent)
   }
@@ -100,21 +106,17 @@ export async function startFleetLoad({
     clock,
     size,
     agents: () => agents,
-    async measure(ms, pace, act = () => {}) {
-      clock.setPace(pace)
-      renews = pace <= 10
+    async measure({ ms, stepMs, isDone }, act = () => {}) {
+      // In long steps nobody looks at Leases, and renewing them would be all that is done.
+      renews = stepMs < 1_000
       if (renews) for (const name of own) renew(name)
-      const window = createWindow(server, { clock, pace, agents: size })
+      const window = createWindow(server, { clock, agents: size })
       await act()
-      await clock.wait(ms - window.elapsedMs(), ended.signal)
+      await clock.run(ms, stepMs, isDone)
       return window.close()
     },
-    async start(overMs) {
-      const starts = own.map(async (name) => {
-        await clock.wait(overMs * random(), ended.signal)
-        await startOne(name)
-      })
-      await Promise.all(starts)
+    start(overMs) {
+      for (const name of own) clock.after(overMs * random(), () => void startOne(name))
     },
     async powerOff() {
       const last = agents
@@ -122,26 +124,26 @@ export async function startFleetLoad({
       await Promise.all(last.map(async (agent) => agent.stop()))
       for (const disk of disks.values()) disk.kernel = 'none'
     },
-    rulesetHash: () => hashOf(files),
     edit(text) {
       files = filesOf(text)
       const brought = files
       server.objects.putConfigMap(configMap, { data: { 'rules.yaml': text } }, new Date(clock.date()))
       for (const agent of agents) clock.after(49_000 + 30_000 * random(), () => agent.mount(brought))
-      return hashOf(files)
     },
-    async converged(hash) {
-      const isDone = (agent: VirtualAgent) => agent.ruleset() === hash && agent.state() === 'Enforcing'
-      while (agents.length < size || !agents.every(isDone)) {
-        const fallen = agents.find((agent) => agent.state() === 'RolledBack')
-        if (fallen !== undefined) throw new Error(`${fallen.name} has rolled back: this machine is too slow`)
-        await pause(20)
-      }
+    isConverged() {
+      const hash = hashOf(files)
+      const fallen = agents.find((agent) => agent.state() === 'RolledBack')
+      if (fallen !== undefined) throw new Error(`${fallen.name} has rolled a change back`)
+      return (
+        agents.length === size &&
+        agents.every((agent) => agent.ruleset() === hash && agent.state() === 'Enforcing')
+      )
     },
     async close() {
       ended.abort()
       await Promise.all(agents.map(async (agent) => agent.stop()))
       await server.close()
+      clock.stop()
     },
   }
 }

@@ -1,4 +1,4 @@
-import { podAccess } from '../../agent/cluster/access.ts'
+import type { Access } from '../../agent/cluster/access.ts'
 import { createClusterDns } from '../../agent/cluster/cluster-dns.ts'
 import { watchClusterFacts } from '../../agent/cluster/cluster-facts.ts'
 import { createClusterProbes } from '../../agent/cluster/cluster-probes.ts'
@@ -28,8 +28,7 @@ import { createPublisher } from '../../agent/status/publish.ts'
 import type { Status } from '../../agent/status/status.ts'
 import { createLog } from '../../agent/telemetry/log.ts'
 import { parseOnce } from '../../agent/daemon/parse-once.ts'
-import type { ApiServer } from '../cluster/api-server.ts'
-import type { PacedClock } from './paced-clock.ts'
+import type { FleetClock } from './fleet-clock.ts'
 
 /** What of a node outlives its agent. */
 export type VirtualDisk = { kernel: string; lastGood?: Parameters<Store['saveLastGood']>[0] }
@@ -46,8 +45,9 @@ export type VirtualAgent = {
 
 export type VirtualAgentOptions = {
   readonly name: string
-  readonly server: ApiServer
-  readonly clock: PacedClock
+  /** Read once for all: no file holds up what the clock stands still for. */
+  readonly access: Access
+  readonly clock: FleetClock
   readonly configMap: string
   readonly disk: VirtualDisk
 }
@@ -61,10 +61,11 @@ const folder = '/etc/node-firewall/rules'
  * API server, and when, is the real agent's: it is put together as in agent/daemon/assemble.ts.
  */
 export async function startVirtualAgent(options: VirtualAgentOptions): Promise<VirtualAgent> {
-  const { name, server, clock, disk } = options
+  const { name, clock, disk } = options
   const ended = new AbortController()
   const { signal: end } = ended
-  const getAccess = podAccess(new URL(server.url), server.serviceAccountDir)
+  const { access } = options
+  const getAccess = async () => access
   const inCluster = { nodeName: name, getAccess, clock, namespace: 'node-firewall' }
   const node = connectOwnNode(inCluster)
   const timer = (ms: number, callback: () => void) => ({ cancel: clock.after(ms, callback) })

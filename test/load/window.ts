@@ -1,6 +1,6 @@
 import type { ApiServer } from '../cluster/api-server.ts'
 import { CONFIG_MAPS, NODES, parseTarget } from '../cluster/api-server/resources.ts'
-import type { PacedClock } from './paced-clock.ts'
+import type { FleetClock } from './fleet-clock.ts'
 
 /** What an API server was asked, and what it sent, in some time. */
 export type Window = {
@@ -17,18 +17,12 @@ export type Window = {
 /** When it came, in s after the beginning, and what it was, such as `patch nodes`. */
 export type Request = { readonly at: number; readonly what: string }
 
-export type OpenWindow = {
-  readonly elapsedMs: () => number
-  readonly close: () => Window
-}
-
 /** Begins to count, with what came before forgotten. */
 export function createWindow(
   server: ApiServer,
-  { clock, pace, agents }: { readonly clock: PacedClock; readonly pace: number; readonly agents: number },
-): OpenWindow {
+  { clock, agents }: { readonly clock: FleetClock; readonly agents: number },
+): { readonly close: () => Window } {
   const startedAt = clock.now()
-  const realStart = performance.now()
   const before = server.traffic()
   server.requests.length = 0
   let events = 0
@@ -36,17 +30,15 @@ export function createWindow(
     if (resource === NODES) events += 1
     if (resource === CONFIG_MAPS) events += agents
   })
-  const elapsedMs = () => clock.now() - startedAt
   return {
-    elapsedMs,
     close() {
       unsubscribe()
       const after = server.traffic()
       return {
-        seconds: elapsedMs() / 1000,
+        seconds: (clock.now() - startedAt) / 1000,
         agents,
         requests: server.requests.map(({ at, verb, path }) => {
-          return { at: ((at - realStart) * pace) / 1000, what: `${verb} ${resourceOf(path)}` }
+          return { at: (at - startedAt) / 1000, what: `${verb} ${resourceOf(path)}` }
         }),
         bytes: after.received + after.sent - before.received - before.sent,
         events,

@@ -26,6 +26,8 @@ export type World = {
   /** How long a GET or LIST waits for a version that lies in the future: 3 s in a real server. */
   readonly futureWaitMs: number
   readonly bookmarkEveryMs: number
+  /** ms of the clock that requests are noted with. */
+  readonly now: () => number
   /** What watches go by. */
   readonly timer: StartTimer
   readonly kubelet: Kubelet

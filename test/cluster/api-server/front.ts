@@ -25,7 +25,7 @@ export type Logged = {
   /** The client's port: one per connection. */
   readonly clientPort: number | undefined
   status: number | undefined
-  /** When it had come whole, see performance.now(). */
+  /** When it had come whole, by the server's clock, in ms. */
   readonly at: number
 }
 
@@ -70,7 +70,7 @@ export function createFront({ world, faults, host, port: wanted, key, certificat
     const call = await readCall(request)
     const verb = nameOf(call)
     const { remotePort: clientPort } = request.socket
-    const logged: Logged = { ...call, verb, clientPort, status: undefined, at: performance.now() }
+    const logged: Logged = { ...call, verb, clientPort, status: undefined, at: world.now() }
     requests.push(logged)
     await silence.over()
     if (response.destroyed) return
