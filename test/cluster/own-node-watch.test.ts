@@ -72,7 +72,7 @@ test('of watches that are cut before their time each comes back at another momen
   server.changeNode(NODE, { labels: { pool: 'db' } })
   await until(() => expect(nodes.length).toBe(2))
   server.faults.cutWatches()
-  await until(() => expect(stepped.waits).toEqual([600 + 2_500]))
+  await until(() => expect(stepped.waits).toEqual([600 + 5_000]))
   stepped.step()
   await watching(server)
   now += 450_000

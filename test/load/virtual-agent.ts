@@ -73,6 +73,7 @@ export async function startVirtualAgent(options: VirtualAgentOptions): Promise<V
   let mounted: readonly SourceFile[] = [{ path: folder, error: 'found nothing' }]
   let decision: Decision | undefined
   let before: Status | undefined
+  let appliedAt: string | undefined
   let verifiedAt: string | undefined
 
   const schedule = createSchedule({
@@ -151,6 +152,7 @@ export async function startVirtualAgent(options: VirtualAgentOptions): Promise<V
     const outcome = { seen, wrote, drift: [], notes: [], moves: [], left: [] }
     await trials.catchUp()
     await trials.settle(families.map((family) => ({ family, ...seen, wrote })))
+    if (wrote) appliedAt = new Date(now).toISOString()
     if (wanted !== undefined) verifiedAt = new Date(now).toISOString()
     const status = deriveStatus({
       decision,
@@ -161,6 +163,7 @@ export async function startVirtualAgent(options: VirtualAgentOptions): Promise<V
       otherRules: [],
       drift: noDrift,
       progress: trials.progress(),
+      appliedAt,
       verifiedAt,
     })
     for (const event of eventsBetween(before, status)) events.emit(event)
