@@ -17,7 +17,7 @@ const nodes = 5_000
 const agents = Number(process.env['FLEET_AGENTS'] ?? 100)
 
 const minute = 60_000
-const usual = { canaries: 1, then: '25%', pause: '30s' }
+const usual = { canaries: 1, then: '25%', pause: '30s' } // eslint-disable-line unicorn/no-thenable -- as rulesets have it
 
 /** Closes one port, which no failsafe needs the cluster for. */
 const blocking = (port: number, more: object = {}) =>

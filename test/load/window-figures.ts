@@ -36,14 +36,14 @@ export function worstSecond(
   shiftSeconds = 60,
 ): number {
   const length = Math.max(1, Math.ceil(seconds))
-  const seen = new Array<number>(length).fill(0)
+  const seen = Array.from({ length }, () => 0)
   for (const { at } of requests) {
     const second = Math.min(length - 1, Math.max(0, Math.floor(at)))
     seen[second] = (seen[second] ?? 0) + 1
   }
   const copies = wanted / agents
   if (shiftSeconds === 0) return Math.max(...seen) * copies
-  const sum = new Array<number>(length).fill(0)
+  const sum = Array.from({ length }, () => 0)
   for (let copy = 0; copy < copies; copy += 1) {
     for (let second = 0; second < length; second += 1) {
       const to = (second + copy * shiftSeconds) % length
@@ -61,7 +61,7 @@ export function busiestShare(
   isCounted: IsCounted = all,
 ): number {
   const counted = requests.filter(({ what }) => isCounted(what))
-  const counts = new Array<number>(parts).fill(0)
+  const counts = Array.from({ length: parts }, () => 0)
   for (const { at } of counted) {
     const part = Math.floor(((at % periodSeconds) / periodSeconds) * parts)
     counts[part] = (counts[part] ?? 0) + 1

@@ -3,8 +3,9 @@ import { UnreadableTableError } from '../../agent/netfilter/saved-table.ts'
 import type { SavedTable } from '../../agent/netfilter/saved-table.ts'
 import { markVerdictMaps, mayHaveVerdictMaps } from '../../agent/netfilter/verdict-maps.ts'
 
-const tableOf = (...texts: readonly string[]): SavedTable =>
-  new Map([['INPUT', { policy: 'ACCEPT', rules: texts.map((text) => ({ text, counters: '[0:0]' })) }]])
+const chainOf = (chain: string, ...texts: readonly string[]): SavedTable =>
+  new Map([[chain, { policy: '-', rules: texts.map((text) => ({ text, counters: '[0:0]' })) }]])
+const tableOf = (...texts: readonly string[]) => chainOf('INPUT', ...texts)
 const jump = '-j node-firewall'
 const rule = (chain: string, ...expr: readonly object[]) => ({ rule: { chain, expr } })
 const listed = (...rules: readonly object[]) => JSON.stringify({ nftables: [{ metainfo: {} }, ...rules] })
@@ -13,11 +14,7 @@ const vmap = { vmap: { key: {}, data: '@m' } }
 test.each([
   ['every rule has a target', tableOf(jump, '-p tcp -j DROP'), false],
   ['a rule has none', tableOf('-p tcp', jump), true],
-  [
-    'a rule of ours has none',
-    new Map([['node-firewall', tableOf('-m comment --comment "x"').get('INPUT')!]]),
-    false,
-  ],
+  ['a rule of ours has none', chainOf('node-firewall', '-m comment --comment "x"'), false],
 ])('whether nft is asked: %s', (_, table, asked) => {
   expect(mayHaveVerdictMaps(table)).toBe(asked)
 })
