@@ -385,7 +385,8 @@ describe.each(backends)('status on iptables-%s', (backend) => {
 })
 
 describe.runIf(backends.length > 0)('an agent that says nothing any more', () => {
-  test.each(['SIGKILL', 'SIGSTOP'] as const)(
+  const signals = ['SIGKILL', 'SIGSTOP'] as const
+  test.each(longRows('agents that say nothing', signals, (signal) => signal === 'SIGKILL'))(
     '%s: the rules stay, what it said is stale after a while, and the next agent says it anew',
     async (signal) => {
       const [host, server] = [await startHost(), await startApiServer()]
