@@ -24,7 +24,8 @@ export type Followed = {
 /**
  * LIST, then WATCH from there, for ever. A watch that ends or is cut goes on from the last version seen;
  * one that the server cannot resume (410) starts over with a LIST. Between any two attempts lies a wait
- * with jitter, which grows while nothing works. Returns when `signal` aborts.
+ * with jitter, which grows while nothing works, and is longer after a watch that was cut before its time: an API server
+ * that is restarted cuts those of all nodes at once. Returns when `signal` aborts.
  */
 export async function listAndWatch(client: ApiClient, followed: Followed, clock: Clock, signal: AbortSignal) {
   let version: string | undefined
@@ -41,12 +42,22 @@ export async function listAndWatch(client: ApiClient, followed: Followed, clock:
       followed.onError(end.error)
     }
     const { retryAfterSeconds } = end.error ?? {}
-    await clock.wait(backoffMs(failures, clock.random(), { retryAfterSeconds }), signal)
+    const spreadMs = end.healthy && end.early === true ? clock.random() * cutSpreadMs : 0
+    await clock.wait(backoffMs(failures, clock.random(), { retryAfterSeconds }) + spreadMs, signal)
   }
 }
 
-/** How an attempt ended: where to go on from (nowhere: LIST), whether it was worth something, and why. */
-type End = { version: string | undefined; healthy: boolean; error?: ApiError }
+/**
+ * How an attempt ended: where to go on from (nowhere: LIST), whether it was worth something, why, and whether it was
+ * a watch that should have gone on for longer.
+ */
+type End = { version: string | undefined; healthy: boolean; error?: ApiError; early?: boolean }
+
+/** Over so long the watches of all nodes come back: 5,000 nodes have 10,000, so 1,000 of them a second. */
+const cutSpreadMs = 10_000
+
+/** A server may end a watch a moment before it was asked to. */
+const earlyMs = 5_000
 
 /** A watch that was cut after this long counts as healthy, though nothing happened in it. */
 const HEALTHY_AFTER_MS = 10_000
@@ -61,6 +72,8 @@ async function listOrResume(
   let version = from
   let heard = false
   let started = clock.now()
+  const lastsMs = Math.round(300 * (1 + clock.random())) * 1000
+  const early = () => clock.now() - started < lastsMs - earlyMs
   const healthy = (error?: ApiError) =>
     heard || (error?.failure !== 'timeout' && clock.now() - started >= HEALTHY_AFTER_MS)
   try {
@@ -68,7 +81,7 @@ async function listOrResume(
       version = await list(client, followed, signal)
       started = clock.now()
     }
-    const request = watchRequest(followed, version, clock.random())
+    const request = watchRequest(followed, version, lastsMs)
     for await (const line of client.lines(request, signal)) {
       const event = parseEvent(line, request)
       if (event.type === 'ERROR')
@@ -77,13 +90,18 @@ async function listOrResume(
       version = event.version
       if (event.type !== 'BOOKMARK') followed.onEvent(event.type, event.object)
     }
-    return { version: heard ? version : undefined, healthy: healthy() }
+    return { version: heard ? version : undefined, healthy: healthy(), early: early() }
   } catch (error) {
     if (signal.aborted) return { version, healthy: true }
     // Whatever is no ApiError is a bug, here or in a handler, and must not be retried in silence.
     if (!(error instanceof ApiError)) throw error
     if (error.status === 410) return { version: undefined, healthy: false }
-    return { version: trustworthy(error, heard) ? version : undefined, healthy: healthy(error), error }
+    return {
+      version: trustworthy(error, heard) ? version : undefined,
+      healthy: healthy(error),
+      error,
+      early: early(),
+    }
   }
 }
 
@@ -107,12 +125,12 @@ async function list(client: ApiClient, followed: Followed, signal: AbortSignal):
 }
 
 /** The server ends the watch after 5 to 10 minutes, so that watches spread over its replicas again. */
-function watchRequest({ path, query, accept }: Followed, version: string, random: number): ApiRequest {
+function watchRequest({ path, query, accept }: Followed, version: string, lastsMs: number): ApiRequest {
   const watch = {
     watch: 'true',
     allowWatchBookmarks: 'true',
     resourceVersion: version,
-    timeoutSeconds: String(Math.round(300 * (1 + random))),
+    timeoutSeconds: String(lastsMs / 1000),
   }
   return { method: 'GET', verb: 'WATCH', path, query: { ...query, ...watch }, accept: accept.watch }
 }

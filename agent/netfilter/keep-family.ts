@@ -23,6 +23,8 @@ import { countUnlogged } from './unlogged.ts'
 export type FamilyOutcome = {
   /** What the kernel was seen to hold; absent when it could not be read. */
   readonly seen?: Seen
+  /** What was seen before it could not be read: what was changed meanwhile is drift all the same. */
+  readonly seenBefore?: Pick<FamilyOutcome, 'left'> & { readonly seen: Seen }
   /** What was seen in force, as wanted; what differs from it later is drift. */
   readonly desired?: Desired
   readonly wrote: boolean
@@ -107,7 +109,13 @@ export async function keepFamily(
     }
   } catch (error) {
     if (!isExpected(error)) throw error
-    return { ...nothingDone, ...(last?.desired === undefined ? {} : { desired: last.desired }), error }
+    const seenBefore = lastSeen(last)
+    return {
+      ...nothingDone,
+      ...(seenBefore === undefined ? {} : { seenBefore }),
+      ...(last?.desired === undefined ? {} : { desired: last.desired }),
+      error,
+    }
   }
 }
 
@@ -148,19 +156,24 @@ function findDrift(
   left: readonly Difference[],
   seen: Seen,
 ): Drift[] {
-  if (last?.seen === undefined || !sameDesired(last.desired, desired)) return []
-  const { positions } = last.seen
-  const known = new Set(last.left.map(({ lines }) => lines.join('\n')))
+  const before = lastSeen(last)
+  if (before === undefined || !sameDesired(last?.desired, desired)) return []
+  const { positions } = before.seen
+  const known = new Set(before.left.map(({ lines }) => lines.join('\n')))
   const drift: Drift[] = found
     .filter(({ lines }) => !known.has(lines.join('\n')) || lines.length === 0)
     .map((difference) => ({ ...difference, healed: !left.some((other) => isSame(other, difference)) }))
   const policies = baseChains.flatMap((base): Drift[] => {
-    const [before, after] = [positions[base]?.policy, seen.positions[base]?.policy]
-    if (before === after) return []
-    const message = `the policy of ${base} went from ${before} to ${after}`
+    const [old, now] = [positions[base]?.policy, seen.positions[base]?.policy]
+    if (old === now) return []
+    const message = `the policy of ${base} went from ${old} to ${now}`
     return [{ kind: 'policy-changed', message, healed: false }]
   })
   return [...drift, ...policies]
+}
+
+function lastSeen(last: FamilyOutcome | undefined): FamilyOutcome['seenBefore'] {
+  return last?.seen === undefined ? last?.seenBefore : { seen: last.seen, left: last.left }
 }
 
 function isSame(a: Difference, b: Difference): boolean {

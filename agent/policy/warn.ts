@@ -37,8 +37,13 @@ function absentInterfaces(rulesets: readonly Ruleset[], { facts }: Surroundings)
     ...rules.flatMap(({ interfaces }) => interfaces ?? []),
   ])
   return [...new Set(named)]
-    .filter((name) => name !== 'any' && !facts.interfaces.some((present) => covers(name, present)))
+    .filter((name) => !hasInterface([name], facts.interfaces))
     .map((name) => `no interface is called ${name} here: what is limited to it matches nothing`)
+}
+
+/** Whether any of these names, `any` and patterns such as `bond+` among them, stands for an interface that is there. */
+export function hasInterface(names: readonly string[], present: readonly string[]): boolean {
+  return names.some((name) => name === 'any' || present.some((interfaceName) => covers(name, interfaceName)))
 }
 
 function covers(pattern: string, name: string): boolean {

@@ -8,6 +8,7 @@ import type { Backend } from '../netfilter/backend.ts'
 import type { FamilyOutcome, Seen } from '../netfilter/keep-family.ts'
 import type { Decision } from '../policy/decide.ts'
 import type { NodeFacts } from '../policy/policy.ts'
+import { hasInterface } from '../policy/warn.ts'
 import type { Family } from '../ruleset/address.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import type {
@@ -147,9 +148,9 @@ function describe(
   const standing = standingRules(families)
   switch (state) {
     case 'Enforcing':
-      return `${standing} verified with iptables-${knowledge.backend}`
+      return `${standing} verified with iptables-${knowledge.backend}${ofNoInterface(knowledge)}`
     case 'Auditing':
-      return `nothing is denied, only counted and logged${orderedBy(overridden)}; ${standing}`
+      return `nothing is denied, only counted and logged${orderedBy(overridden)}; ${standing}${ofNoInterface(knowledge)}`
     case 'Off':
       return overridden?.override === undefined
         ? 'no ruleset selects this node: nothing is filtered'
@@ -165,6 +166,17 @@ function describe(
     case 'Degraded':
       return [...troubles, ...errors.slice(0, 1), standing].join('; ')
   }
+}
+
+/** What is in force can still be about nothing: that is no detail. */
+function ofNoInterface({ decision }: Knowledge): string {
+  const { selected = [], facts } = decision?.resolvedFrom ?? {}
+  return selected
+    .filter(({ external }) => external !== 'auto' && !hasInterface(external, facts?.interfaces ?? []))
+    .map(({ name, external }) => {
+      return `; but ruleset ${name} matches nothing that comes in: no interface is called ${[external].flat().join(' or ')} here`
+    })
+    .join('')
 }
 
 function orderedBy(overridden: Knowledge['overridden']): string {

@@ -7,13 +7,14 @@ import { createCredentialFiles } from './api-server/credentials.ts'
 import { createFaultQueue } from './api-server/faults.ts'
 import type { Fault } from './api-server/faults.ts'
 import { createFront } from './api-server/front.ts'
-import type { Logged } from './api-server/front.ts'
+import type { Logged, Traffic } from './api-server/front.ts'
 import { patchObject } from './api-server/patch.ts'
 import { NODES } from './api-server/resources.ts'
 import { createSlices } from './api-server/slices.ts'
 import type { Slices } from './api-server/slices.ts'
 import { createStore } from './api-server/store.ts'
 import type { Store, Stored } from './api-server/store.ts'
+import type { StartTimer } from './api-server/watch.ts'
 
 /**
  * A small API server over TLS, on loopback unless it is told otherwise, which behaves as a real one does in what the
@@ -48,6 +49,7 @@ export type ApiServer = {
   readonly objects: ClusterObjects
   readonly kubelet: Kubelet
   readonly openWatches: () => number
+  readonly traffic: () => Traffic
   readonly sendBookmarks: () => void
   readonly createToken: (identity: Identity) => string
   /** The kubelet writes a new token, with other rights if some are named; the old one is good no longer. */
@@ -91,18 +93,22 @@ export type ApiServerOptions = {
   readonly rules?: readonly Rule[]
   readonly futureWaitMs?: number
   readonly bookmarkEveryMs?: number
+  /** What watches go by, and what requests are noted with: the clock of the machine. */
+  readonly timer?: StartTimer
+  readonly now?: () => number
 }
 
 const SLICES = 'endpointslices.discovery.k8s.io'
 
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const { host = '127.0.0.1', rules = AGENT_RULES, futureWaitMs = 3000, bookmarkEveryMs = 60_000 } = options
+  const { timer = startTimer, now = () => performance.now() } = options
   const files = await createCredentialFiles(options.addresses)
   const store = createStore()
   const tokens = new Map<string, Identity>()
   const queue = createFaultQueue()
   const kubelet: Kubelet = { log: 'in sync\n', dialTimeoutMs: 30_000 }
-  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet }
+  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet, timer, now }
   const { key, certificate } = files
   const front = createFront({ world, faults: queue, host, port: options.port ?? 0, key, certificate })
   const port = await front.listen()
@@ -171,6 +177,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     objects: createClusterObjects(store),
     kubelet,
     openWatches: () => front.watches.size,
+    traffic: front.traffic,
     sendBookmarks() {
       for (const watch of front.watches.values()) watch.sendBookmark()
     },
@@ -197,3 +204,8 @@ export const AGENT_RULES: readonly Rule[] = [
   { verbs: ['get'], resources: ['leases.coordination.k8s.io'], namespace: 'kube-node-lease' },
   { verbs: ['get'], resources: ['services'], namespace: 'kube-system', names: ['kube-dns'] },
 ]
+
+function startTimer(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms)
+  return () => clearTimeout(timer)
+}

@@ -62,6 +62,25 @@ test('a watch that was cut goes on from the last version, and misses nothing', a
   expect(errors).toEqual([])
 })
 
+test('of watches that are cut before their time each comes back at another moment', async () => {
+  const server = await startServer()
+  let now = 0
+  const stepped = steppedClock()
+  const clock = { ...stepped.clock, now: () => now, random: () => 0.5 }
+  const { nodes } = watch(connect(server, { clock }))
+  await watching(server)
+  server.changeNode(NODE, { labels: { pool: 'db' } })
+  await until(() => expect(nodes.length).toBe(2))
+  server.faults.cutWatches()
+  await until(() => expect(stepped.waits).toEqual([600 + 5_000]))
+  stepped.step()
+  await watching(server)
+  now += 450_000
+  server.sendBookmarks()
+  server.faults.endWatches()
+  await until(() => expect(stepped.waits.slice(1)).toEqual([600]))
+})
+
 test('a watch that ends in order goes on from its last bookmark', async () => {
   const server = await startServer()
   watch(connect(server))
