@@ -3,6 +3,7 @@ import { ApiError, answerError } from './api-error.ts'
 import { backoffMs } from '../backoff.ts'
 import type { Clock } from './clock.ts'
 import { listPages } from './list-pages.ts'
+import type { Listed } from './list-pages.ts'
 import { describe } from './send.ts'
 import type { ApiRequest } from './send.ts'
 import { parseEvent, parseList } from './wire.ts'
@@ -14,6 +15,8 @@ export type Followed = {
   readonly accept: { readonly list: string; readonly watch: string }
   /** The most objects of an answer to a LIST; absent: all in one. */
   readonly pageSize?: number
+  /** What takes the place of the LIST, where that needs a right which a narrower request does not. */
+  readonly list?: (signal: AbortSignal) => Promise<Listed>
   /** The whole collection: at the start, and whenever the thread was lost. */
   readonly onList: (items: readonly unknown[]) => void
   readonly onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown) => void
@@ -22,7 +25,7 @@ export type Followed = {
 }
 
 /**
- * LIST, then WATCH from there, for ever. A watch that ends or is cut goes on from the last version seen;
+ * LIST, or what takes its place, then WATCH from there, for ever. A watch that ends or is cut goes on from the last version seen;
  * one that the server cannot resume (410) starts over with a LIST. Between any two attempts lies a wait
  * with jitter, which grows while nothing works. Returns when `signal` aborts.
  */
@@ -96,14 +99,19 @@ function trustworthy(error: ApiError, heard: boolean): boolean {
 }
 
 async function list(client: ApiClient, followed: Followed, signal: AbortSignal): Promise<string> {
-  const { path, query, accept, pageSize } = followed
+  const { items, version } = await (followed.list?.(signal) ?? listAll(client, followed, signal))
+  followed.onList(items)
+  return version
+}
+
+async function listAll(
+  client: ApiClient,
+  { path, query, accept, pageSize }: Followed,
+  signal: AbortSignal,
+): Promise<Listed> {
   const request: ApiRequest = { method: 'GET', verb: 'LIST', path, query, accept: accept.list }
-  const answer =
-    pageSize === undefined
-      ? parseList(await client.json(request, signal), request)
-      : await listPages(client, request, pageSize, signal)
-  followed.onList(answer.items)
-  return answer.version
+  if (pageSize !== undefined) return await listPages(client, request, pageSize, signal)
+  return parseList(await client.json(request, signal), request)
 }
 
 /** The server ends the watch after 5 to 10 minutes, so that watches spread over its replicas again. */

@@ -29,7 +29,7 @@ describe('the agent in a cluster', () => {
 
   beforeEach(async () => {
     host = await startHost()
-    server = await startApiServer()
+    server = await startApiServer({ node: 'test-node' })
     const addresses = ['192.0.2.1']
     const slice = { addressType: 'IPv4' as const, addresses, port: 443 }
     server.slices.put({ ...slice, namespace: 'default', name: 'kubernetes', service: 'kubernetes' })
