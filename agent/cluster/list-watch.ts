@@ -51,6 +51,9 @@ export async function listAndWatch(client: ApiClient, followed: Followed, clock:
 /** How an attempt ended: where to go on from (nowhere: LIST), whether it was worth something, and why. */
 type End = { version: string | undefined; healthy: boolean; error?: ApiError }
 
+/** A watch from this version begins with what the server has in memory, whatever that is. */
+export const fromMemory = '0'
+
 /** A watch that was cut after this long counts as healthy, though nothing happened in it. */
 const HEALTHY_AFTER_MS = 10_000
 
@@ -76,7 +79,8 @@ async function listOrResume(
       const event = parseEvent(line, request)
       if (event.type === 'ERROR')
         throw answerError(describe(request), event.code, JSON.stringify(event.status))
-      heard = true
+      // What such a watch begins with was read just before, and proves nothing.
+      heard ||= version !== fromMemory
       version = event.version
       if (event.type !== 'BOOKMARK') followed.onEvent(event.type, event.object)
     }

@@ -7,7 +7,7 @@ import { realClock } from './clock.ts'
 import type { Clock } from './clock.ts'
 import { isNewerVersion } from './is-newer-version.ts'
 import type { Listed } from './list-pages.ts'
-import { listAndWatch } from './list-watch.ts'
+import { fromMemory, listAndWatch } from './list-watch.ts'
 import { describe } from './send.ts'
 import type { ApiRequest } from './send.ts'
 import { parseNode } from './wire.ts'
@@ -112,9 +112,9 @@ const METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
  */
 async function readOne(client: ApiClient, request: ApiRequest, signal: AbortSignal): Promise<Listed> {
   try {
-    return { items: [await client.json(request, signal)], version: '0' }
+    return { items: [await client.json(request, signal)], version: fromMemory }
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return { items: [], version: '0' }
+    if (error instanceof ApiError && error.status === 404) return { items: [], version: fromMemory }
     throw error
   }
 }
