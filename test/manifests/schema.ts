@@ -1,5 +1,8 @@
+import { ValidatingAdmissionPolicy } from 'kubernetes-models/admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy'
+import { ValidatingAdmissionPolicyBinding } from 'kubernetes-models/admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding'
 import { DaemonSet } from 'kubernetes-models/apps/v1/DaemonSet'
 import { Job } from 'kubernetes-models/batch/v1/Job'
+import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy'
 import { ClusterRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole'
 import { ClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding'
 import { Role } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role'
@@ -17,11 +20,14 @@ const models = [
   DaemonSet,
   Job,
   Namespace,
+  NetworkPolicy,
   ResourceQuota,
   Role,
   RoleBinding,
   Service,
   ServiceAccount,
+  ValidatingAdmissionPolicy,
+  ValidatingAdmissionPolicyBinding,
 ]
 
 /**
