@@ -22,7 +22,9 @@ const metadata = {
   creationTimestamp: '2026-11-21T03:00:00Z',
   labels: { 'kubernetes.io/hostname': NODE, pool: 'web' },
   annotations: { 'node-firewall.io/state': 'Enforcing', 'example.org/owner': 'infra' },
-  managedFields: [{ manager: 'kubelet', operation: 'Update', apiVersion: 'v1', time: '2026-11-21T03:00:00Z' }],
+  managedFields: [
+    { manager: 'kubelet', operation: 'Update', apiVersion: 'v1', time: '2026-11-21T03:00:00Z' },
+  ],
 }
 const spec = { podCIDRs: ['10.244.1.0/24'], providerID: 'a://1', taints: [cordon, ours, cloud, oursToo] }
 const status = { conditions: [{ type: 'Ready', status: 'True' }], allocatable: { cpu: '2' } }
@@ -192,7 +194,9 @@ export const nodeCases: readonly Case[] = [
   { name: 'a token without a node', write: update(state, { identity: nowhere }), denied: noNode },
   {
     name: 'a token with other things to say',
-    write: update(state, { identity: { ...nowhere, extra: { 'authentication.kubernetes.io/pod-name': ['a'] } } }),
+    write: update(state, {
+      identity: { ...nowhere, extra: { 'authentication.kubernetes.io/pod-name': ['a'] } },
+    }),
     denied: noNode,
   },
   { name: 'an admin', write: update(withMetadata({ labels: {} }), { identity: admin }) },

@@ -246,7 +246,9 @@ test('reads are spread as nodes and size have it, but the first, and those that 
   const { reads, look, last } = follow(server, { clock })
   await watching(server)
   await until(() => expect(reads).toHaveLength(1))
-  await until(() => expect(server.requests.find(({ path }) => path.endsWith('/endpointslices'))?.status).toBe(200))
+  await until(() =>
+    expect(server.requests.find(({ path }) => path.endsWith('/endpointslices'))?.status).toBe(200),
+  )
   expect(waits.filter((ms) => ms > 0)).toEqual([])
   server.objects.putConfigMap(NAME, { data: { a: 'small' } })
   await until(() => expect(waits).toContain(spreadMs(text.length, 600) / 2))

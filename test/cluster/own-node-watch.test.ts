@@ -232,7 +232,8 @@ test('a server that is watched and lies behind the one that was read takes nothi
   }
   const { nodes, errors } = watch(connect(behind, { getAccess }))
   await watching(behind)
-  for (const pool of ['db', 'cache', 'web', 'last']) behind.changeNode(NODE, { labels: { pool }, annotations })
+  for (const pool of ['db', 'cache', 'web', 'last'])
+    behind.changeNode(NODE, { labels: { pool }, annotations })
   await until(() => expect(nodes.at(-1)?.labels).toEqual({ pool: 'last' }))
   expect(nodes.map(({ annotations: each }) => each['node-firewall.io/mode'])).toEqual(['off', 'off'])
   expect(errors).toEqual([])

@@ -178,7 +178,9 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
   it('has policies for all that it may write, for its account and no other', () => {
     const policies = all(manifests, 'ValidatingAdmissionPolicy')
     const limited = policies.flatMap(({ spec }) => spec?.matchConstraints?.resourceRules ?? [])
-    const may = [...all(manifests, 'Role'), ...all(manifests, 'ClusterRole')].flatMap(({ rules }) => rules ?? [])
+    const may = [...all(manifests, 'Role'), ...all(manifests, 'ClusterRole')].flatMap(
+      ({ rules }) => rules ?? [],
+    )
     const writing = may.filter(({ verbs }) => verbs.some((verb) => !['get', 'list', 'watch'].includes(verb)))
     const resources = (rules: readonly { resources?: readonly string[] }[]) =>
       rules.flatMap((rule) => rule.resources ?? []).toSorted()

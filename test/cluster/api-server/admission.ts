@@ -107,7 +107,9 @@ function refusal(
   const { group, plural: kind } = resource
   const details = { name, ...(group === '' ? {} : { group }), kind, causes: [{ message: why }] }
   const code = reason === 'Forbidden' ? 403 : 422
-  return new Refusal(failure(code, reason, `${qualifiedName(resource)} "${name}" is forbidden: ${why}`, details))
+  return new Refusal(
+    failure(code, reason, `${qualifiedName(resource)} "${name}" is forbidden: ${why}`, details),
+  )
 }
 
 const texts = z.array(z.string())

@@ -113,7 +113,8 @@ const NO_ANNOTATION =
   'of the annotations of its Node, an agent may change those that begin with node-firewall.io/'
 const NO_METADATA = 'an agent may change the annotations of its Node, and no other metadata'
 const NO_SPEC = 'an agent may change the taints of its Node, and nothing else of its spec'
-const NO_TAINT = 'of the taints of its Node, an agent may take off node-firewall.io/not-ready, and put on none'
+const NO_TAINT =
+  'of the taints of its Node, an agent may take off node-firewall.io/not-ready, and put on none'
 const NO_EVENT = `an agent on node "${AGENT_NODE}" may tell of that Node, as node-firewall, and of nothing else`
 
 function denial(what: 'node' | 'events', why: string): string {
