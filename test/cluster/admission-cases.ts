@@ -34,7 +34,7 @@ const withMetadata = (change: Fields) => ({ ...node, metadata: { ...metadata, ..
 const withAnnotations = (change: Fields) =>
   withMetadata({ annotations: { ...metadata.annotations, ...change } })
 const withSpec = (change: Fields) => ({ ...node, spec: { ...spec, ...change } })
-const without = <Key extends string>(object: Fields, key: Key) =>
+const without = (object: Fields, key: string) =>
   Object.fromEntries(Object.entries(object).filter(([each]) => each !== key))
 
 const update = (object: unknown, more: Partial<Write> = {}): Write => ({
