@@ -25,9 +25,9 @@ export type Followed = {
 }
 
 /**
- * LIST, or what takes its place, then WATCH from there, for ever. A watch that ends or is cut goes on from the last version seen;
- * one that the server cannot resume (410) starts over with a LIST. Between any two attempts lies a wait
- * with jitter, which grows while nothing works. Returns when `signal` aborts.
+ * LIST, or what takes its place, then WATCH from there, for ever. A watch that ends or is cut goes on from
+ * the last version seen; one that the server cannot resume (410) starts over with a LIST. Between any two
+ * attempts lies a wait with jitter, which grows while nothing works. Returns when `signal` aborts.
  */
 export async function listAndWatch(client: ApiClient, followed: Followed, clock: Clock, signal: AbortSignal) {
   let version: string | undefined

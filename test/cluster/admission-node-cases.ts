@@ -1,14 +1,8 @@
 import { AGENT, agentOn } from './api-server/agent-identity.ts'
-import type { Identity } from './api-server/access-control.ts'
 import type { Write } from './api-server/admission.ts'
-import { EVENTS, NODES } from './api-server/resources.ts'
-
-/** A write, and with what words the policies of manifests/base refuse it; none: they do not. */
-export type Case = { readonly name: string; readonly write: Write; readonly denied?: string }
-
-type Fields = Readonly<Record<string, unknown>>
-
-export const NODE = 'worker-1'
+import { NODES } from './api-server/resources.ts'
+import { NODE, admin, noNode, nowhere } from './admission-case.ts'
+import type { Case, Fields } from './admission-case.ts'
 
 const ours = { key: 'node-firewall.io/not-ready', effect: 'NoSchedule' }
 const oursToo = { ...ours, effect: 'NoExecute' }
@@ -56,13 +50,9 @@ const noAnnotation =
   'of the annotations of its Node, an agent may change those that begin with node-firewall.io/'
 const noSpec = 'an agent may change the taints of its Node, and nothing else of its spec'
 const noTaint = 'of the taints of its Node, an agent may take off node-firewall.io/not-ready, and put on none'
-const noNode = 'this token does not name the node of its pod (authentication.kubernetes.io/node-name)'
 const onlyPatch =
   'an agent may patch its Node, and neither make, delete nor connect to one, nor write a subresource'
 const notHere = `an agent on node "${NODE}" may not write to node "worker-2"`
-
-const admin: Identity = { user: 'admin', rules: [] }
-const nowhere: Identity = { user: AGENT, rules: [] }
 
 export const nodeCases: readonly Case[] = [
   { name: 'nothing', write: update(node) },
@@ -205,72 +195,4 @@ export const nodeCases: readonly Case[] = [
     name: 'another account',
     write: update(other, { identity: { ...admin, user: `${AGENT}-uninstall` }, name: 'worker-2' }),
   },
-]
-
-const event = {
-  apiVersion: 'v1',
-  kind: 'Event',
-  metadata: { name: `${NODE}.1`, namespace: 'default' },
-  involvedObject: { apiVersion: 'v1', kind: 'Node', name: NODE, uid: NODE },
-  type: 'Warning',
-  reason: 'RolledBack',
-  message: 'the kubelet was not reached',
-  source: { component: 'node-firewall', host: NODE },
-  reportingComponent: 'node-firewall',
-  reportingInstance: 'node-firewall-7gv9h',
-  count: 1,
-}
-const about = (involvedObject: Fields) => ({ ...event, involvedObject })
-const tell = (object: unknown, more: Partial<Write> = {}): Write => ({
-  identity: agentOn(NODE),
-  operation: 'CREATE',
-  resource: EVENTS,
-  namespace: 'default',
-  name: event.metadata.name,
-  object,
-  before: null,
-  ...more,
-})
-const raise = (before: Fields, change: Fields) =>
-  tell({ ...before, ...change }, { operation: 'UPDATE', before })
-
-const ownOnly = `an agent on node "${NODE}" may tell of that Node, as node-firewall, and of nothing else`
-
-export const eventCases: readonly Case[] = [
-  { name: 'of its Node', write: tell(event) },
-  { name: 'once more', write: raise(event, { count: 2 }) },
-  {
-    name: 'of another Node',
-    write: tell(about({ ...event.involvedObject, name: 'worker-2' })),
-    denied: ownOnly,
-  },
-  { name: 'of a Pod', write: tell(about({ ...event.involvedObject, kind: 'Pod' })), denied: ownOnly },
-  { name: 'of nothing', write: tell(about({})), denied: ownOnly },
-  {
-    name: 'in the name of others',
-    write: tell({ ...event, reportingComponent: 'kubelet' }),
-    denied: ownOnly,
-  },
-  {
-    name: 'an event of others',
-    write: raise({ ...event, reportingComponent: 'kubelet' }, { count: 2 }),
-    denied: ownOnly,
-  },
-  {
-    name: 'makes one of others its own',
-    write: raise({ ...event, reportingComponent: 'kubelet' }, { reportingComponent: 'node-firewall' }),
-    denied: ownOnly,
-  },
-  {
-    name: 'turns one to another Node',
-    write: raise(event, { involvedObject: { ...event.involvedObject, name: 'worker-2' } }),
-    denied: ownOnly,
-  },
-  {
-    name: 'deletes one',
-    write: tell(null, { operation: 'DELETE', before: event }),
-    denied: 'an agent may make and patch events, and not delete them',
-  },
-  { name: 'a token without a node', write: tell(event, { identity: nowhere }), denied: noNode },
-  { name: 'an admin', write: tell(about({ kind: 'Pod', name: 'a' }), { identity: admin }) },
 ]
