@@ -3,6 +3,7 @@ import { ApiError, answerError } from './api-error.ts'
 import { backoffMs } from '../backoff.ts'
 import type { Clock } from './clock.ts'
 import { listPages } from './list-pages.ts'
+import type { Listed } from './list-pages.ts'
 import { describe } from './send.ts'
 import type { ApiRequest } from './send.ts'
 import { parseEvent, parseList } from './wire.ts'
@@ -14,6 +15,8 @@ export type Followed = {
   readonly accept: { readonly list: string; readonly watch: string }
   /** The most objects of an answer to a LIST; absent: all in one. */
   readonly pageSize?: number
+  /** What takes the place of the LIST, where that needs a right which a narrower request does not. */
+  readonly list?: (signal: AbortSignal) => Promise<Listed>
   /** The whole collection: at the start, and whenever the thread was lost. */
   readonly onList: (items: readonly unknown[]) => void
   readonly onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown) => void
@@ -22,8 +25,8 @@ export type Followed = {
 }
 
 /**
- * LIST, then WATCH from there, for ever. A watch that ends or is cut goes on from the last version seen;
- * one that the server cannot resume (410) starts over with a LIST. Between any two attempts lies a wait
+ * LIST, or what takes its place, then WATCH from there, for ever. A watch that ends or is cut goes on from the last
+ * version seen; one that the server cannot resume (410) starts over with a LIST. Between any two attempts lies a wait
  * with jitter, which grows while nothing works, and is longer after a watch that was cut before its time: an API server
  * that is restarted cuts those of all nodes at once. Returns when `signal` aborts.
  */
@@ -59,6 +62,9 @@ const cutSpreadMs = 10_000
 /** A server may end a watch a moment before it was asked to. */
 const earlyMs = 5_000
 
+/** A watch from this version begins with what the server has in memory, whatever that is. */
+export const fromMemory = '0'
+
 /** A watch that was cut after this long counts as healthy, though nothing happened in it. */
 const HEALTHY_AFTER_MS = 10_000
 
@@ -86,7 +92,8 @@ async function listOrResume(
       const event = parseEvent(line, request)
       if (event.type === 'ERROR')
         throw answerError(describe(request), event.code, JSON.stringify(event.status))
-      heard = true
+      // What such a watch begins with was read just before, and proves nothing.
+      heard ||= version !== fromMemory
       version = event.version
       if (event.type !== 'BOOKMARK') followed.onEvent(event.type, event.object)
     }
@@ -114,14 +121,19 @@ function trustworthy(error: ApiError, heard: boolean): boolean {
 }
 
 async function list(client: ApiClient, followed: Followed, signal: AbortSignal): Promise<string> {
-  const { path, query, accept, pageSize } = followed
+  const { items, version } = await (followed.list?.(signal) ?? listAll(client, followed, signal))
+  followed.onList(items)
+  return version
+}
+
+async function listAll(
+  client: ApiClient,
+  { path, query, accept, pageSize }: Followed,
+  signal: AbortSignal,
+): Promise<Listed> {
   const request: ApiRequest = { method: 'GET', verb: 'LIST', path, query, accept: accept.list }
-  const answer =
-    pageSize === undefined
-      ? parseList(await client.json(request, signal), request)
-      : await listPages(client, request, pageSize, signal)
-  followed.onList(answer.items)
-  return answer.version
+  if (pageSize !== undefined) return await listPages(client, request, pageSize, signal)
+  return parseList(await client.json(request, signal), request)
 }
 
 /** The server ends the watch after 5 to 10 minutes, so that watches spread over its replicas again. */

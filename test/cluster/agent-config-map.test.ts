@@ -31,7 +31,7 @@ describe('an agent that watches its ConfigMap', () => {
 
   beforeEach(async () => {
     host = await startHost()
-    server = await startApiServer()
+    server = await startApiServer({ node: 'test-node' })
     server.createNode('test-node')
     const anHourAgo = new Date(Date.now() - 3_600_000)
     server.objects.putConfigMap(NAME, { data: { 'worker.yaml': opening(1001) } }, anHourAgo)

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Identity, Rule } from './api-server/access-control.ts'
+import { AGENT_RULES, agentOn } from './api-server/agent-identity.ts'
 import type { Kubelet } from './api-server/call.ts'
 import { createClusterObjects } from './api-server/cluster-objects.ts'
 import type { ClusterObjects } from './api-server/cluster-objects.ts'
@@ -8,6 +9,7 @@ import { createFaultQueue } from './api-server/faults.ts'
 import type { Fault } from './api-server/faults.ts'
 import { createFront } from './api-server/front.ts'
 import type { Logged, Traffic } from './api-server/front.ts'
+import { readPolicies } from './api-server/manifest-policies.ts'
 import { patchObject } from './api-server/patch.ts'
 import { NODES } from './api-server/resources.ts'
 import { createSlices } from './api-server/slices.ts'
@@ -21,7 +23,7 @@ import type { StartTimer } from './api-server/watch.ts'
  * agent relies on.
  *
  * It keeps Nodes, Pods with their logs, ConfigMaps, Services, EndpointSlices, Leases and Events, and what an uninstall
- * takes down. It does not know: managedFields, apply patches, PUT, defaults and validation of anything but annotations,
+ * takes down. The agent has the rights of manifests/base, and writes go by the policies there. It does not know: managedFields, apply patches, PUT, defaults and validation of anything but annotations,
  * list directives of strategic merge patches, lists of an older version.
  */
 export type ApiServer = {
@@ -91,6 +93,8 @@ export type ApiServerOptions = {
   /** Those that clients may know it by, besides loopback's. */
   readonly addresses?: readonly string[]
   readonly rules?: readonly Rule[]
+  /** The Node that the agent's pod runs on, as its token says; without it the agent writes nothing. */
+  readonly node?: string
   readonly futureWaitMs?: number
   readonly bookmarkEveryMs?: number
   /** What watches go by, and what requests are noted with: the clock of the machine. */
@@ -98,13 +102,12 @@ export type ApiServerOptions = {
   readonly now?: () => number
 }
 
-const SLICES = 'endpointslices.discovery.k8s.io'
-
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const { host = '127.0.0.1', rules = AGENT_RULES, futureWaitMs = 3000, bookmarkEveryMs = 60_000 } = options
   const { timer = startTimer, now = () => performance.now() } = options
   const files = await createCredentialFiles(options.addresses)
   const store = createStore()
+  for (const { resource, draft } of readPolicies()) store.create(resource, draft)
   const tokens = new Map<string, Identity>()
   const queue = createFaultQueue()
   const kubelet: Kubelet = { log: 'in sync\n', dialTimeoutMs: 30_000 }
@@ -122,7 +125,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   let agentToken = ''
   const giveToken = async (rights = rules) => {
     tokens.delete(agentToken)
-    agentToken = createToken({ user: 'system:serviceaccount:node-firewall:node-firewall', rules: rights })
+    agentToken = createToken(agentOn(options.node, rights))
     await files.writeToken(agentToken)
     await files.writeKubeconfig(url, agentToken)
   }
@@ -187,23 +190,6 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     },
   }
 }
-
-/** What the agent's ClusterRole and its Roles allow: manifests/base/rbac.yaml, and the component api-watch. */
-export const AGENT_RULES: readonly Rule[] = [
-  { verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] },
-  { verbs: ['get', 'list', 'watch'], resources: [SLICES], namespace: 'node-firewall' },
-  {
-    verbs: ['get', 'list', 'watch'],
-    resources: ['configmaps'],
-    namespace: 'node-firewall',
-    names: ['node-firewall-rules'],
-  },
-  { verbs: ['get'], resources: ['pods/log'], namespace: 'node-firewall' },
-  { verbs: ['list', 'watch'], resources: [SLICES], namespace: 'default' },
-  { verbs: ['create', 'patch'], resources: ['events'], namespace: 'default' },
-  { verbs: ['get'], resources: ['leases.coordination.k8s.io'], namespace: 'kube-node-lease' },
-  { verbs: ['get'], resources: ['services'], namespace: 'kube-system', names: ['kube-dns'] },
-]
 
 function startTimer(ms: number, callback: () => void): () => void {
   const timer = setTimeout(callback, ms)

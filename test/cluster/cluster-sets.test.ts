@@ -37,7 +37,7 @@ const closedAll = rulesetOf({ interfaces: { external: ['eth0'] }, defaults: { in
 beforeEach(async () => {
   host = await startHost()
   closed = false
-  server = await startApiServer()
+  server = await startApiServer({ node: 'test-node' })
   server.createNode('test-node', {}, {}, { podCIDRs: ['10.244.1.0/24'] })
   server.slices.put(agents('ipv4', ['192.0.2.12', '192.0.2.11']))
   server.slices.put(agents('ipv6', ['2001:db8::11'], { addressType: 'IPv6' }))

@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import { accessConforms } from './conformance/access.ts'
+import { admissionConforms } from './conformance/admission.ts'
 import { eventsConform } from './conformance/events.ts'
 import { lifelinesConform } from './conformance/lifelines.ts'
 import { patchesConform } from './conformance/patches.ts'
@@ -29,6 +30,7 @@ function conforms(suite: Suite): void {
   readsConform(suite)
   patchesConform(suite)
   accessConforms(suite)
+  admissionConforms(suite)
   watchesConform(suite)
   slicesConform(suite)
   lifelinesConform(suite)

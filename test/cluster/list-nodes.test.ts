@@ -10,7 +10,7 @@ import { NODES } from './api-server/resources.ts'
 import { hurriedClock, until } from './own-node-fixture.ts'
 
 async function startServer(nodes = 0): Promise<ApiServer> {
-  const server = await startApiServer()
+  const server = await startApiServer({ rules: [{ verbs: ['list', 'watch'], resources: ['nodes'] }] })
   onTestFinished(() => server.close())
   for (let number = 1; number <= nodes; number += 1) server.createNode(nameOf(number), { pool: 'web' })
   return server

@@ -136,6 +136,7 @@ export async function startVirtualAgent(options: VirtualAgentOptions): Promise<V
     onChange: () => schedule.trigger({ reason: 'confirm' }),
     onConfirmed: ignore,
     onRolledBack: ignore,
+    onWide: ignore,
     now: () => new Date(clock.date()),
   })
 
@@ -148,7 +149,8 @@ export async function startVirtualAgent(options: VirtualAgentOptions): Promise<V
     const wanted = wantedBy(choice, decision)
     const wrote = wanted !== undefined && wanted !== disk.kernel
     disk.kernel = wanted ?? disk.kernel
-    const seen = { asWanted: wanted !== undefined, ruleset: disk.kernel, rules: 30, positions, sets: 0 }
+    const read = { rules: 30, positions, sets: 0, setSizes: new Map(), unlogged: 0 }
+    const seen = { ...read, asWanted: wanted !== undefined, ruleset: disk.kernel }
     const outcome = { seen, wrote, drift: [], notes: [], moves: [], left: [] }
     await trials.catchUp()
     await trials.settle(families.map((family) => ({ family, ...seen, wrote })))

@@ -31,6 +31,13 @@ describe.skipIf(!hasKubectl())('components that are opted in to', () => {
     ])
   })
 
+  it('no-admission-policy takes the policies away, and nothing else', async () => {
+    const [before, after] = await Promise.all([overlay([]), overlay(['no-admission-policy'])])
+    const isPolicy = ({ kind }: Manifest) => kind.startsWith('ValidatingAdmissionPolicy')
+    expect(before.filter(isPolicy)).toHaveLength(4)
+    expect(after).toEqual(before.filter((manifest) => !isPolicy(manifest)))
+  })
+
   it('boot-restore lets the agent write units of the host, and nobody else’s folder', async () => {
     const [before, after] = await Promise.all([kustomize('manifests/base'), overlay(['boot-restore'])])
     const pod = (manifests: readonly Manifest[]) => only(manifests, 'DaemonSet').spec?.template.spec

@@ -1,5 +1,8 @@
+import type { IValidatingAdmissionPolicy } from 'kubernetes-models/admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy'
+import type { IValidatingAdmissionPolicyBinding } from 'kubernetes-models/admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding'
 import type { IDaemonSet } from 'kubernetes-models/apps/v1/DaemonSet'
 import type { IJob } from 'kubernetes-models/batch/v1/Job'
+import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy'
 import type { IClusterRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole'
 import type { IClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding'
 import type { IRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role'
@@ -20,11 +23,14 @@ export type Manifest =
   | INamespace
   | PodMonitor
   | PrometheusRule
+  | INetworkPolicy
   | IResourceQuota
   | IRole
   | IRoleBinding
   | IService
   | IServiceAccount
+  | IValidatingAdmissionPolicy
+  | IValidatingAdmissionPolicyBinding
 
 /** The only object of a kind. */
 export function only<Kind extends Manifest['kind']>(manifests: readonly Manifest[], kind: Kind) {

@@ -68,7 +68,13 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
   it('puts everything but its rights elsewhere into its own namespace, which admits privileged pods', () => {
     const namespace = only(manifests, 'Namespace').metadata
     expect(namespace?.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'privileged' })
-    const clusterWide = new Set(['Namespace', 'ClusterRole', 'ClusterRoleBinding'])
+    const clusterWide = new Set([
+      'Namespace',
+      'ClusterRole',
+      'ClusterRoleBinding',
+      'ValidatingAdmissionPolicy',
+      'ValidatingAdmissionPolicyBinding',
+    ])
     const found = manifests.map(({ kind, metadata }) => [kind, metadata?.name, metadata?.namespace])
     const expected = ({ kind, metadata }: Manifest) => {
       if (clusterWide.has(kind)) return undefined
@@ -175,10 +181,46 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     })
   })
 
-  it('may read and patch Nodes and nothing else', () => {
+  it('may read and patch Nodes, not list them, and nothing else', () => {
     expect(only(manifests, 'ClusterRole').rules).toEqual([
-      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
+      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'watch', 'patch'] },
     ])
+  })
+
+  it('has policies for all that it may write, for its account and no other', () => {
+    const policies = all(manifests, 'ValidatingAdmissionPolicy')
+    const limited = policies.flatMap(({ spec }) => spec?.matchConstraints?.resourceRules ?? [])
+    const may = [...all(manifests, 'Role'), ...all(manifests, 'ClusterRole')].flatMap(
+      ({ rules }) => rules ?? [],
+    )
+    const writing = may.filter(({ verbs }) => verbs.some((verb) => !['get', 'list', 'watch'].includes(verb)))
+    const resources = (rules: readonly { resources?: readonly string[] }[]) =>
+      rules.flatMap((rule) => rule.resources ?? []).toSorted()
+    expect(resources(writing)).toEqual(['events', 'nodes'])
+    expect(resources(limited)).toEqual(['events', 'nodes', 'nodes/*'])
+    const { name, namespace } = only(manifests, 'ServiceAccount').metadata ?? {}
+    for (const { spec } of policies) {
+      expect(spec?.failurePolicy).toBe('Fail')
+      expect(spec?.matchConditions?.map(({ expression }) => expression)).toEqual([
+        `request.userInfo.username == 'system:serviceaccount:${namespace}:${name}'`,
+      ])
+      for (const { reason } of spec?.validations ?? []) expect(reason).toBe('Forbidden')
+    }
+  })
+
+  it('has every policy in force', () => {
+    const names = all(manifests, 'ValidatingAdmissionPolicy').map(({ metadata }) => metadata?.name)
+    const bindings = all(manifests, 'ValidatingAdmissionPolicyBinding').map(({ spec }) => spec)
+    expect(bindings).toEqual(names.map((policyName) => ({ policyName, validationActions: ['Deny'] })))
+  })
+
+  it('cuts off pods of others in its namespace, and none of its own', () => {
+    const { podSelector, policyTypes, ...rest } = only(manifests, 'NetworkPolicy').spec ?? {}
+    expect([policyTypes, rest]).toEqual([['Ingress', 'Egress'], {}])
+    const part = daemonSet()?.template.metadata?.labels?.['app.kubernetes.io/part-of']
+    expect(podSelector).toEqual({
+      matchExpressions: [{ key: 'app.kubernetes.io/part-of', operator: 'NotIn', values: [part] }],
+    })
   })
 
   it.each(roles)('has the Role %s in %s, bound to its ServiceAccount', (name, namespace, rule) => {

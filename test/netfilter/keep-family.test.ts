@@ -37,6 +37,7 @@ async function pass(last: FamilyOutcome | undefined, held: SavedTable | undefine
     wanted: { kind: 'policy', policy },
     rewrite: false,
     looksCloser: false,
+    logTarget: 'nflog',
     dryRun: false,
     now: 0,
   })

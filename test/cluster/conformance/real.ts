@@ -9,9 +9,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeCertificate } from '../api-server/credentials.ts'
-import { AGENT_RULES } from '../api-server.ts'
+import { AGENT_RULES } from '../api-server/agent-identity.ts'
 import type { Rule } from '../api-server/access-control.ts'
-import { NARROW, USERS } from './target.ts'
+import { createAgentTokens, enforcePolicies } from './real-agent.ts'
+import { AGENT_NODE, NARROW, USERS } from './target.ts'
 import type { ConformanceTarget } from './target.ts'
 import { createHttp } from './http-client.ts'
 import type { Http } from './http-client.ts'
@@ -68,20 +69,25 @@ export async function startReal(binaries: string): Promise<ConformanceTarget> {
   try {
     await untilReady(http, apiServer)
     await grant(http)
+    const tokens = { ...TOKENS, ...(await createAgentTokens(async (at, body) => create(http, at, body))) }
+    await enforcePolicies(
+      async (at, body) => create(http, at, body),
+      async () => isRefused(http, tokens.unbound),
+    )
+    return { http, tokens, stop }
   } catch (cause) {
     const said = await readFile(logFile, 'utf8')
     await stop()
     throw new Error(`starting kube-apiserver: ${said.slice(-2000)}`, { cause })
   }
-  return { http, tokens: TOKENS, stop }
 }
 
-const TOKENS = { admin: 'token-admin', agent: 'token-agent', narrow: 'token-narrow', nobody: 'token-nobody' }
+const TOKENS = { admin: 'token-admin', narrow: 'token-narrow', nobody: 'token-nobody' }
 
 /** token,user,uid,"groups" */
 function tokenTable(): string {
   const lines = Object.entries(TOKENS).map(([role, token]) => {
-    const user = role === 'admin' || role === 'agent' || role === 'narrow' ? USERS[role] : USERS.nobody
+    const user = role === 'admin' || role === 'narrow' ? USERS[role] : USERS.nobody
     return `${token},${user},${role}${role === 'admin' ? ',"system:masters"' : ''}`
   })
   return `${lines.join('\n')}\n`
@@ -148,9 +154,19 @@ function bind(name: string, kind: string, user: string) {
   }
 }
 
-async function create(http: Http, path: string, body: unknown): Promise<void> {
+/** Whether the policies of manifests/base stop a write that RBAC allows. */
+async function isRefused(http: Http, token: string): Promise<boolean> {
+  const body = { metadata: { annotations: { 'node-firewall.io/state': 'Off' } } }
+  const path = `/api/v1/nodes/${AGENT_NODE}?dryRun=All`
+  const contentType = 'application/merge-patch+json'
+  const { status } = await http.call('PATCH', path, { token, contentType, body })
+  return status === 403
+}
+
+async function create(http: Http, path: string, body: unknown): Promise<unknown> {
   const answer = await http.call('POST', path, { token: TOKENS.admin, contentType: 'application/json', body })
   if (answer.status !== 201) throw new Error(`POST ${path}: ${answer.status} ${answer.text}`)
+  return answer.body
 }
 
 async function end(child: ChildProcess): Promise<void> {

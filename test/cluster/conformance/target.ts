@@ -1,4 +1,6 @@
-import { AGENT_RULES, startApiServer } from '../api-server.ts'
+import { AGENT, agentOn } from '../api-server/agent-identity.ts'
+import { NODES } from '../api-server/resources.ts'
+import { startApiServer } from '../api-server.ts'
 import type { Rule } from '../api-server/access-control.ts'
 import { createHttp } from './http-client.ts'
 import type { Http } from './http-client.ts'
@@ -6,7 +8,7 @@ import type { Http } from './http-client.ts'
 /** A server that the conformance suite runs against. */
 export type ConformanceTarget = {
   readonly http: Http
-  readonly tokens: Record<'admin' | 'agent' | 'narrow' | 'nobody', string>
+  readonly tokens: Record<'admin' | 'agent' | 'unbound' | 'narrow' | 'nobody', string>
   /** Makes versions from before too old; absent where that cannot be brought about. */
   compact?(): void
   stop(): Promise<void>
@@ -14,10 +16,13 @@ export type ConformanceTarget = {
 
 export const USERS = {
   admin: 'admin',
-  agent: 'system:serviceaccount:node-firewall:node-firewall',
+  agent: AGENT,
   narrow: 'system:serviceaccount:node-firewall:narrow',
   nobody: 'system:serviceaccount:node-firewall:nobody',
 } as const
+
+/** The Node that the agent's pod is on. Its account has one more token, which is bound to no pod. */
+export const AGENT_NODE = 'worker-1'
 
 /** May see one ConfigMap, by name. */
 export const NARROW: Rule = {
@@ -29,12 +34,14 @@ export const NARROW: Rule = {
 
 export async function startFake(): Promise<ConformanceTarget> {
   const server = await startApiServer({ futureWaitMs: 1 })
+  server.store.create(NODES, { metadata: { name: AGENT_NODE }, spec: {}, status: {} })
   const token = (user: string, rules: readonly Rule[]) => server.createToken({ user, rules })
   return {
     http: createHttp(server.url, server.caFile),
     tokens: {
       admin: token(USERS.admin, [{ verbs: ['*'], resources: ['*'] }]),
-      agent: token(USERS.agent, AGENT_RULES),
+      agent: server.createToken(agentOn(AGENT_NODE)),
+      unbound: server.createToken(agentOn(undefined)),
       narrow: token(USERS.narrow, [NARROW]),
       nobody: token(USERS.nobody, []),
     },
