@@ -7,6 +7,8 @@ import { otherBackend } from './netfilter/backend.ts'
 import { clearBackend } from './netfilter/clear.ts'
 import { keepFamily } from './netfilter/keep-family.ts'
 import type { Ipsets } from './netfilter/ipsets.ts'
+import type { LogTarget } from './netfilter/log-text.ts'
+import { readLogTarget } from './netfilter/standing-log-target.ts'
 import type { Tables } from './netfilter/tables.ts'
 import { decide } from './policy/decide.ts'
 import type { Decision, Known, Wanted } from './policy/decide.ts'
@@ -18,7 +20,7 @@ import type { Labels } from './ruleset/select.ts'
 import { deriveStatus } from './status/derive.ts'
 import type { FactsSeen, Knowledge } from './status/derive.ts'
 import { noDrift, recordDrift } from './status/drift.ts'
-import type { CutStatus, Status } from './status/status.ts'
+import type { CutStatus, Status, StatusDetails } from './status/status.ts'
 
 /** Why a pass runs. `by` names who caused it, where that is known. */
 export type Trigger = {
@@ -33,6 +35,7 @@ export type Trigger = {
     | 'confirm'
     | 'rollout'
     | 'mode'
+    | 'logging'
     | 'drift'
     | 'verify'
     | 'reapply'
@@ -60,13 +63,22 @@ export type Effects = {
   readonly tables: Tables
   readonly ipsets: Ipsets
   /** Chooses between what the rulesets say now and what was confirmed last. */
-  readonly trials: Pick<Trials, 'choose' | 'settle' | 'catchUp' | 'progress' | 'problems' | 'stop'>
+  readonly trials: Pick<
+    Trials,
+    'choose' | 'settle' | 'catchUp' | 'progress' | 'owesCut' | 'problems' | 'stop'
+  >
   /** What overrides the rulesets of this node, and what is odd about it. */
   override(): { readonly override?: Override; readonly problems: readonly string[] }
   /** Called when rules that were not in force before have come into force, in these families. */
   onNewRules(policy: Policy, families: readonly Family[]): void
   /** What was cut last of connections that stood when rules began to deny them. */
   lastCut(): CutStatus | undefined
+  /** Where rules that log send packets, and what came of it; absent: nobody reads it. */
+  readonly logging?: {
+    chooseTarget(wanted: Wanted): Promise<LogTarget>
+    /** `unlogged`: packets of all time that rules left out, above their limits; absent: not known. */
+    report(unlogged: number | undefined): Pick<StatusDetails, 'logging' | 'denied'> | undefined
+  }
   /** Compare only: nothing is written to the kernel. */
   readonly dryRun: boolean
   now(): Date
@@ -78,6 +90,8 @@ export type Effects = {
 export type Memory = Knowledge & {
   /** What the rulesets as they are written now lead to; `decision` is what was to be in force. */
   readonly candidate?: Decision
+  /** How long it took to compare, write and read back, in ms. */
+  readonly keptInMs?: number
 }
 
 export const noMemory: Memory = { families: {}, otherRules: [], drift: noDrift }
@@ -122,14 +136,18 @@ export async function reconcile(
     backend,
     rewrite,
     looksCloser: rewrite || memory.backend === undefined,
+    logTarget: await chooseLogTarget(decision.wanted, backend, effects),
     now: effects.elapsedMs(),
   }
   const kept = await keepFamilies(memory, decision.wanted, how, effects)
+  const keptInMs = effects.elapsedMs() - how.now
   const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
 
   // Whoever put them in force may have been killed before anything followed.
-  const isResumed = memory.decision === undefined && effects.trials.progress()?.kind === 'confirming'
-  announceNewRules(memory, { decision, families: kept, isResumed }, effects)
+  const isOwed = effects.trials.owesCut()
+  const isTried = effects.trials.progress()?.kind === 'confirming'
+  const isResumed = memory.decision === undefined && (isTried || isOwed)
+  announceNewRules(memory, { decision, families: kept, isResumed, isOwed }, effects)
   const dataplane = thorough ? await lookBeside(decision, facts.value, effects) : memory.dataplane
   await effects.trials.catchUp()
   if (overridden.override === undefined) await effects.trials.settle(inForce(kept))
@@ -145,6 +163,7 @@ export async function reconcile(
     backend,
     source: effects.sourceOf?.(),
     families: kept,
+    keptInMs,
     otherRules,
     dataplane,
     drift: recordDrift(memory.drift, kept, {
@@ -152,6 +171,7 @@ export async function reconcile(
       by: triggers.find(({ by }) => by)?.by,
     }),
     cut: effects.lastCut(),
+    logging: effects.logging?.report(countUnlogged(kept)),
     appliedAt: outcomes.some(({ wrote }) => wrote) ? now.toISOString() : memory.appliedAt,
     verifiedAt: outcomes.every(({ seen }) => seen?.asWanted) ? now.toISOString() : memory.verifiedAt,
   }
@@ -166,6 +186,7 @@ const urgent: ReadonlySet<Trigger['reason']> = new Set([
   'cut',
   'confirm',
   'mode',
+  'logging',
 ])
 
 type Written = { readonly known: Known; readonly files: readonly SourceFile[] }
@@ -178,17 +199,20 @@ async function choose(
   trials: Effects['trials'],
 ): Promise<Decision> {
   const choice = await trials.choose({ decision: candidate, files, labels: known.labels })
-  if (choice.kind === 'candidate') return candidate
+  if (choice.kind === 'candidate' && !choice.widens) return candidate
   const { problems } = candidate
   if (choice.kind === 'whatever is there') return { ...candidate, wanted: choice }
-  const { parsed, labels } = choice
+  // Of the same rulesets as the candidate; what is wrong with newer ones is told already.
+  const same = { parsed: { rulesets: candidate.rulesets ?? [], problems: [] }, labels: known.labels }
+  const { parsed, labels } = choice.kind === 'standing' ? choice : same
+  const { widens } = choice
   // What is about to be taken back must not stand in for what cannot be resolved now.
   const before = last?.wanted === candidate.wanted ? undefined : last
-  const standing = decide(before, { ...known, parsed, labels })
+  const standing = decide(before, { ...known, parsed, labels, widens })
   return {
     ...standing,
     ...(candidate.obstacle === undefined ? {} : { obstacle: candidate.obstacle }),
-    problems: [...problems, ...standing.problems],
+    problems: choice.kind === 'standing' ? [...problems, ...standing.problems] : problems,
   }
 }
 
@@ -216,19 +240,43 @@ type How = {
   readonly backend: Backend
   readonly rewrite: boolean
   readonly looksCloser: boolean
+  readonly logTarget: LogTarget
   readonly now: number
+}
+
+function countUnlogged(kept: Memory['families']): number | undefined {
+  const counts = Object.values(kept).map(({ seen }) => seen?.unlogged)
+  return counts.reduce(
+    (sum, count) => (sum === undefined || count === undefined ? undefined : sum + count),
+    0,
+  )
+}
+
+/** Who only compares leaves to the agent what it has chosen. */
+async function chooseLogTarget(
+  wanted: Wanted,
+  backend: Backend,
+  { logging, dryRun, tables }: Effects,
+): Promise<LogTarget> {
+  if (logging !== undefined) return logging.chooseTarget(wanted)
+  return dryRun ? readLogTarget(tables, backend) : 'nflog'
 }
 
 /** A restart that finds its rules in force and confirmed, or drift that was healed, is no change of rules. */
 function announceNewRules(
   before: Memory,
-  after: Required<Pick<Memory, 'decision' | 'families'>> & { readonly isResumed: boolean },
+  after: Required<Pick<Memory, 'decision' | 'families'>> & {
+    readonly isResumed: boolean
+    readonly isOwed: boolean
+  },
   effects: Effects,
 ): void {
   const { wanted } = after.decision
-  if (wanted.kind !== 'policy' || wanted === before.decision?.wanted) return
+  if (wanted.kind !== 'policy') return
   const last = before.decision?.wanted
-  if (last?.kind === 'policy' && last.policy === wanted.policy) return
+  const isSame = wanted === last || (last?.kind === 'policy' && last.policy === wanted.policy)
+  // After a rollback a family may have taken the rules of before only now.
+  if (isSame && !after.isOwed) return
   const written = families.filter((family) => {
     const outcome = after.families[family]
     return (outcome?.wrote === true || after.isResumed) && outcome?.seen?.asWanted === true

@@ -6,6 +6,7 @@ import { measureApiEdit } from './bench/api-edit.ts'
 import { measureApply } from './bench/apply.ts'
 import { measureCpu } from './bench/cpu.ts'
 import { measureEdit } from './bench/edit.ts'
+import { measureFleet } from './bench/fleet.ts'
 import { measureGaps } from './bench/gaps.ts'
 import { measureHeal } from './bench/heal.ts'
 import { describeMachine } from './bench/machine.ts'
@@ -36,6 +37,7 @@ const parts: Readonly<Record<string, (workshop: Workshop) => Promise<Row[]>>> = 
   start: measureStart,
   memory: measureMemory,
   cpu: measureCpu,
+  fleet: measureFleet,
 }
 
 const asked = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts)

@@ -11,8 +11,14 @@ const ofCilium = /^(cil_|from-netdev|from_netdev|bpf_host|bpf_xdp)/
 const ofCalico = /^(cali_|calico_|xdp_cali)/
 
 /** Whether a program belongs to a dataplane that is judged as a whole. */
-export function isKnown({ name }: Program): boolean {
-  return ofCilium.test(name) || ofCalico.test(name)
+export function isKnown(program: Program, dataplane: Dataplane): boolean {
+  return isOfCilium(program, dataplane) || ofCalico.test(program.name)
+}
+
+/** Who may not ask how Cilium is set may not ask for names of programs either, and then it has most likely made them. */
+function isOfCilium({ name }: Program, { cilium }: Dataplane): boolean {
+  const isUnknown = cilium !== undefined && Object.keys(cilium).length === 0
+  return ofCilium.test(name) || (name === '' && isUnknown)
 }
 
 /**
@@ -22,11 +28,13 @@ export function isKnown({ name }: Program): boolean {
  *
  * What is for processes of the node goes up to netfilter's INPUT in any case.
  */
-export function judgeCilium({ cilium, programs }: Dataplane): Finding[] {
-  const own = programs.filter(({ name }) => ofCilium.test(name))
-  if (own.length === 0) return []
+export function judgeCilium(dataplane: Dataplane): Finding[] {
+  const { cilium, programs, unseen } = dataplane
+  const own = programs.filter((program) => isOfCilium(program, dataplane)).map((one) => one.interface)
+  const mayBe = cilium === undefined ? [] : unseen
+  if (own.length + mayBe.length === 0) return []
   const { replacesKubeProxy, routesInBpf } = cilium ?? {}
-  const where = interfacesOf(own)
+  const where = [...new Set([...own, ...mayBe])].join(', ')
   return [
     ...(replacesKubeProxy === false
       ? []

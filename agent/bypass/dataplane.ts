@@ -5,6 +5,8 @@ import type { NftTable } from './nft-tables.ts'
 export type Dataplane = {
   /** BPF programs that see packets before netfilter, of the interfaces that face clients. */
   readonly programs: readonly Program[]
+  /** Interfaces that face clients, whose programs of the newer kind, tcx, may not be asked for. */
+  readonly unseen: readonly string[]
   /** Interfaces that face clients and belong to Open vSwitch. */
   readonly switched: readonly string[]
   /** Whether Calico's devices of its eBPF mode are there. */

@@ -6,8 +6,9 @@ import type { Finding } from './finding.ts'
  * BPF programs of which nothing but a name is known, and Open vSwitch. A program sees every packet before netfilter
  * and can drop it, send it elsewhere or change it (bpf-helpers(7), bpf_redirect); most only count.
  */
-export function judgePrograms({ programs, switched }: Dataplane): Finding[] {
-  const unknown = programs.filter((program) => !isKnown(program))
+export function judgePrograms(dataplane: Dataplane): Finding[] {
+  const { programs, switched } = dataplane
+  const unknown = programs.filter((program) => !isKnown(program, dataplane))
   const groups = Map.groupBy(unknown, ({ hook, name }) => `${hook} ${name}`)
   return [
     ...[...groups.values()].map((group) => describe(group)),
@@ -15,6 +16,14 @@ export function judgePrograms({ programs, switched }: Dataplane): Finding[] {
       what: `${name} belongs to Open vSwitch, whose flows may take packets for NodePorts and pods past netfilter`,
       remedy: `look at them with ovs-ofctl dump-flows ${name}, and use NetworkPolicies for what they take`,
     })),
+  ]
+}
+
+/** What may be there, and may not be looked for. */
+export function warnOfUnseen({ unseen }: Dataplane): string[] {
+  if (unseen.length === 0) return []
+  return [
+    `BPF programs (tcx) on ${unseen.join(', ')} cannot be looked for without CAP_SYS_ADMIN: whether any drops packets before netfilter, or sends them past it, is not known`,
   ]
 }
 

@@ -1,5 +1,6 @@
 import { codeOf } from '../errors.ts'
 import { removeBootUnit } from '../host/boot-unit.ts'
+import type { TargetPid } from '../host/exec.ts'
 import { removeStateFolder } from '../host/state-folder.ts'
 import { acquireLock, LockError } from '../host/lock.ts'
 import type { Lock } from '../host/lock.ts'
@@ -14,7 +15,7 @@ import { noAnnotations } from '../status/annotations.ts'
 import { openNetwork } from '../daemon/node.ts'
 
 export type CleanOptions = {
-  readonly targetPid: number
+  readonly targetPid: TargetPid
   readonly statusFile?: string
   /** Folder of what the agent keeps on the host. */
   readonly stateDir: string | undefined
@@ -69,7 +70,7 @@ function ignoreMount(error: unknown): void {
   if (!['EBUSY', 'ENOENT', 'ENOTDIR', 'EROFS'].includes(codeOf(error) ?? '')) throw error
 }
 
-async function cleanKernel(targetPid: number): Promise<void> {
+async function cleanKernel(targetPid: TargetPid): Promise<void> {
   const { plainTables: tables, ipsets, exec } = await openNetwork(targetPid, 'auto')
   for (const backend of backends) {
     for (const { family, removed } of await clearBackend(tables, backend)) {

@@ -1,3 +1,4 @@
+import type { TargetPid } from '../host/exec.ts'
 import { buildMatrix } from '../policy/matrix.ts'
 import { namedSources } from '../policy/matrix-groups.ts'
 import { findNearMisses } from '../policy/verdict-near.ts'
@@ -21,7 +22,9 @@ export type ExplainOptions = ConnectionOptions & {
   /** What `external: auto` stands for, where the Node does not say. */
   readonly external?: readonly string[]
   /** A process of the node itself: its facts are those of the kernel. */
-  readonly targetPid?: number
+  readonly targetPid?: TargetPid
+  /** Folder of what an agent on that node keeps. */
+  readonly stateDir?: string
   /** What sets of the cluster hold, each as `nodes=10.0.0.0/24,10.0.1.7`. */
   readonly set?: readonly string[]
   /** Who reaches what of the node, instead of one connection. */
@@ -41,11 +44,11 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
   if (options.matrix === true && options.expect !== undefined) {
     throw new UsageError('--expect is about one connection: it does not go with --matrix')
   }
-  const { node, external, targetPid } = options
+  const { node, external, targetPid, stateDir } = options
   const found = await findPolicy(paths, {
     ...(node === undefined ? {} : { node }),
     ...(external === undefined ? {} : { external }),
-    ...(targetPid === undefined ? {} : { targetPid }),
+    ...(targetPid === undefined ? {} : { targetPid, stateDir }),
     addresses: guessAddresses(options),
     cluster: parseSets(options.set ?? []),
   })

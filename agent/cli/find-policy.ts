@@ -8,6 +8,8 @@ import type { Ruleset } from '../ruleset/ruleset.ts'
 import { needsLabels, selectRulesets } from '../ruleset/select.ts'
 import { readKernelSets } from '../daemon/kernel-sets.ts'
 import { openNetwork } from '../daemon/node.ts'
+import { findServersOnce, withServers } from '../daemon/open-server-finder.ts'
+import type { TargetPid } from '../host/exec.ts'
 import { readNodeFile } from './node-file.ts'
 import type { NodeFile } from './node-file.ts'
 import { readPaths } from './sources.ts'
@@ -22,7 +24,9 @@ export type PolicyOptions = {
   readonly addresses?: readonly Cidr[]
   readonly cluster?: ClusterFacts
   /** A process of the node itself: its facts are those of the kernel. */
-  readonly targetPid?: number
+  readonly targetPid?: TargetPid
+  /** Folder of what an agent on that node keeps. */
+  readonly stateDir?: string | undefined
 }
 
 /** The policy of a node and the rulesets it comes from; `none`: no ruleset selects it; `errors`: printed already. */
@@ -62,8 +66,10 @@ async function surroundingsOf(
   options: PolicyOptions,
 ): Promise<Known> {
   if (options.targetPid !== undefined) {
-    const network = await openNetwork(options.targetPid, 'auto')
-    const facts = await network.readFacts(true)
+    const { targetPid, stateDir } = options
+    const network = await openNetwork(targetPid, 'auto')
+    const findServers = async () => findServersOnce(network.exec, targetPid, stateDir)
+    const facts = await withServers(network.readFacts, findServers)(true)
     const cluster = { ...(await readKernelSets(network.ipsets)), ...options.cluster }
     return {
       facts: options.external === undefined ? facts : { ...facts, external: options.external },

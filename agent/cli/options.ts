@@ -8,6 +8,9 @@ import { messageOf } from '../errors.ts'
 import { defaultLockPath } from '../host/lock.ts'
 import { defaultStateFolder } from '../host/state-folder.ts'
 import { parseCidr } from '../ruleset/address.ts'
+import type { Cidr } from '../ruleset/address.ts'
+import { builtInSets } from '../ruleset/built-in-sets.ts'
+import type { Address } from '../telemetry/serve-pages.ts'
 import { UsageError } from './usage-error.ts'
 
 /** An option that can also be given in the environment. */
@@ -42,11 +45,16 @@ export function watchConfigMapsOption(): Option {
 }
 
 export function targetPidOption(): Option {
-  return option('--target-pid <pid>', 'TARGET_PID', 'process whose network namespace is filtered')
+  return option(
+    '--target-pid <pid>',
+    'TARGET_PID',
+    'process whose network namespace is filtered, or self: the one that this program runs in',
+  )
     .default(1)
     .argParser((text) => {
-      if (!/^[1-9][0-9]{0,9}$/.test(text)) throw new InvalidArgumentError('expected the number of a process')
-      return Number(text)
+      if (text === 'self') return text
+      if (/^[1-9][0-9]{0,9}$/.test(text)) return Number(text)
+      throw new InvalidArgumentError('expected the number of a process, or self')
     })
 }
 
@@ -147,6 +155,16 @@ export function backendOption(): Option {
     .default('auto')
 }
 
+export function logTargetOption(): Option {
+  return option(
+    '--log-target <target>',
+    'LOG_TARGET',
+    'where rules that log send packets: to the agent by NFLOG, or to the log of the kernel',
+  )
+    .choices(['auto', 'nflog', 'kernel'])
+    .default('auto')
+}
+
 export function cronOption(name: string, variable: string, description: string): Option {
   return option(`--${name} <cron>`, variable, description).argParser((text) => {
     if (!isCron(text)) throw new InvalidArgumentError('expected a cron expression, such as "*/30 * * * * *"')
@@ -157,13 +175,44 @@ export function cronOption(name: string, variable: string, description: string):
 export function healthOption(): Option {
   return option('--health-address <host:port>', 'HEALTH_ADDRESS', 'where probes are answered, or off')
     .default({ host: '127.0.0.1', port: 10_268 }, '127.0.0.1:10268')
+    .argParser(parseAddress)
+}
+
+export function metricsOption(): Option {
+  return option(
+    '--metrics-address <host:port>',
+    'METRICS_ADDRESS',
+    'where Prometheus asks for /metrics, or off (default: beside the probes, if these are on loopback)',
+  ).argParser(parseAddress)
+}
+
+export function metricsClientsOption(): Option {
+  return option(
+    '--metrics-clients <networks>',
+    'METRICS_CLIENTS',
+    'who may ask for metrics beside the node itself: networks, private or any, separated by commas',
+  )
+    .default(namedNetworks('private'), 'private')
     .argParser((text) => {
-      if (text === 'off') return text
-      const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? []
-      if (host === undefined || !(Number(port) <= 65_535))
-        throw new InvalidArgumentError('expected HOST:PORT or off')
-      return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
+      try {
+        return text.split(',').filter(Boolean).flatMap(namedNetworks)
+      } catch (error) {
+        throw new InvalidArgumentError(messageOf(error))
+      }
     })
+}
+
+function namedNetworks(name: string): Cidr[] {
+  if (name === 'private' || name === 'any') return builtInSets[name].map(parseCidr)
+  return [parseCidr(name)]
+}
+
+function parseAddress(text: string): Address | 'off' {
+  if (text === 'off') return text
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? []
+  if (host === undefined || !(Number(port) <= 65_535))
+    throw new InvalidArgumentError('expected HOST:PORT or off')
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
 }
 
 export function interfacesOption(): Option {

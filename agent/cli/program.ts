@@ -14,10 +14,13 @@ import type { OwnNode } from '../cluster/own-node.ts'
 import { connectPeers } from '../cluster/peers.ts'
 import { removeStartupTaint } from '../cluster/startup-taint.ts'
 import { isExpected } from '../errors.ts'
+import type { TargetPid } from '../host/exec.ts'
 import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { logLevels } from '../telemetry/log.ts'
+import type { Address } from '../telemetry/serve-pages.ts'
 import { runAgent } from '../daemon/agent.ts'
+import { findClusterDns } from '../daemon/find-cluster-dns.ts'
 import type { AgentOptions, ClusterSide, ProcessSignals } from '../daemon/agent-options.ts'
 import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
@@ -74,6 +77,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.podCidrsOption())
     .addOption(options.statusFileOption())
     .addOption(options.backendOption())
+    .addOption(options.logTargetOption())
     .addOption(
       options.cronOption('verify-schedule', 'VERIFY_SCHEDULE', 'when to verify (default: each 30 s)'),
     )
@@ -96,6 +100,8 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
       ),
     )
     .addOption(options.healthOption())
+    .addOption(options.metricsOption())
+    .addOption(options.metricsClientsOption())
     .addOption(options.flag('--once', 'ONCE', 'one pass, then exit: 0 if the rules are in force, else 1'))
     .addOption(options.flag('--dry-run', 'DRY_RUN', 'write nothing, only tell what differs'))
     .addOption(
@@ -121,6 +127,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
     .addOption(options.interfacesOption())
     .addOption(options.liveOption())
+    .addOption(options.stateDirOption())
     .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
 
@@ -131,6 +138,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(options.interfacesOption())
     .addOption(options.liveOption())
+    .addOption(options.stateDirOption())
     .option('--set <name=addresses>', 'what a set of the cluster holds: nodes, apiServers, podCIDRs', collect)
     .option('--from <address>', 'who opens it')
     .option('--to <address>', 'whom it is addressed to')
@@ -183,6 +191,7 @@ function createProgram(signals: ProcessSignals, finish: (code: number) => void):
     .addOption(options.nodeOption())
     .addOption(options.standaloneOption())
     .addOption(options.backendOption())
+    .addOption(options.stateDirOption())
     .action(async (flags: NodeFlags & Omit<VerifyOptions, 'labels'>) => {
       const node = nodeOf(flags)
       const labels = async () => ('labels' in node ? node.labels : (await node.read(signals.stop)).labels)
@@ -234,7 +243,7 @@ function collect(value: string, before: readonly string[] = []): string[] {
 type NodeFlags = { readonly node?: string; readonly standalone?: boolean }
 
 type AgentFlags = NodeFlags &
-  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logLevel'> & {
+  Pick<AgentOptions, 'rules' | 'targetPid' | 'backend' | 'logTarget' | 'logLevel' | 'metricsClients'> & {
     readonly lockFile: string
     readonly namespace: string
     readonly watchConfigmaps: readonly string[]
@@ -247,7 +256,8 @@ type AgentFlags = NodeFlags &
     readonly unitDir: string
     readonly startupTaint?: boolean
   } & Partial<Pick<AgentOptions, 'verifySchedule' | 'reapplySchedule' | 'statusFile' | 'once' | 'dryRun'>> & {
-    readonly healthAddress: NonNullable<AgentOptions['healthAddress']> | 'off'
+    readonly healthAddress: Address | 'off'
+    readonly metricsAddress?: Address | 'off'
   }
 
 function agentOptions(flags: AgentFlags): AgentOptions {
@@ -265,6 +275,7 @@ function agentOptions(flags: AgentFlags): AgentOptions {
     confirmDeadlineMs: flags.confirmDeadline * 1_000,
     commandTimeoutMs: flags.commandTimeout * 1_000,
     healthAddress: flags.healthAddress === 'off' ? undefined : flags.healthAddress,
+    metricsAddress: flags.metricsAddress === 'off' ? undefined : (flags.metricsAddress ?? 'default'),
     once: flags.once ?? false,
     dryRun: flags.dryRun ?? false,
     place: 'labels' in place ? place : clusterSide(name, place, flags),
@@ -273,7 +284,8 @@ function agentOptions(flags: AgentFlags): AgentOptions {
 
 function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): ClusterSide {
   const { namespace, podCidrs, pod, watchConfigmaps: names } = flags
-  const options = { nodeName, getAccess: findAccess(process.env), namespace, podCidrs }
+  const getAccess = findAccess(process.env)
+  const options = { nodeName, getAccess, namespace, podCidrs }
   return {
     nodeName,
     node,
@@ -281,12 +293,14 @@ function clusterSide(nodeName: string, node: OwnNode, flags: AgentFlags): Cluste
     configMaps: names.length === 0 ? undefined : connectConfigMaps({ ...options, names }),
     watch: async (handlers, signal) => watchClusterFacts(options, handlers, signal),
     probes: () => createClusterProbes({ ...options, podName: pod }),
-    findDns: createClusterDns(options),
+    findDns: findClusterDns(flags.targetPid, createClusterDns(options)),
+    server: async () => (await getAccess()).server,
     removeTaint:
       flags.startupTaint === true
         ? async (signal) => removeStartupTaint(nodeName, clientFor(), signal)
         : undefined,
-    openEvents: (onError) => createEvents({ ...options, podName: pod, onError }),
+    openEvents: (onError, onAttempt = () => {}) =>
+      createEvents({ ...options, podName: pod, onError, onAttempt }),
   }
 }
 
@@ -299,7 +313,7 @@ function nodeOf({ node, standalone }: NodeFlags): OwnNode | { readonly labels: L
 }
 
 type CleanFlags = NodeFlags & {
-  readonly targetPid: number
+  readonly targetPid: TargetPid
   readonly statusFile?: string
   readonly stateDir: string
   readonly unitDir: string

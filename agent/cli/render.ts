@@ -8,7 +8,7 @@ import { findPolicy } from './find-policy.ts'
 import type { PolicyOptions } from './find-policy.ts'
 import { parseSets } from './set-option.ts'
 
-export type RenderOptions = Pick<PolicyOptions, 'node' | 'external' | 'targetPid'> & {
+export type RenderOptions = Pick<PolicyOptions, 'node' | 'external' | 'targetPid' | 'stateDir'> & {
   readonly family?: Family
   /** What sets of the cluster hold, each as `nodes=10.0.0.0/24,10.0.1.7`. */
   readonly set?: readonly string[]

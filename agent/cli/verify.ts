@@ -1,32 +1,59 @@
-import { noTrials } from '../confirm/trials.ts'
+import { createKeeping, noStore } from '../confirm/keeping.ts'
+import { createOnlooker } from '../confirm/onlooker.ts'
+import type { TargetPid } from '../host/exec.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
+import { readStateFolder } from '../host/state-folder.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import { noMemory, reconcile } from '../reconcile.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { readKernelSets } from '../daemon/kernel-sets.ts'
+import { openOrders } from '../daemon/orders.ts'
 import { openNetwork } from '../daemon/node.ts'
+import { findServersOnce, withServers } from '../daemon/open-server-finder.ts'
 
 export type VerifyOptions = {
   readonly rules: string
-  readonly targetPid: number
+  readonly targetPid: TargetPid
   readonly backend: Backend | 'auto'
   readonly labels: () => Promise<Labels>
+  /** Folder of what the agent of this node keeps. */
+  readonly stateDir: string
 }
 
 const inSync = 0
 const drifted = 3
 const unknown = 4
 
-/** Compares the kernel with the rulesets, changing nothing; returns the exit code: 0 in sync, 3 drift, 4 unknown. */
-export async function verify({ rules, targetPid, backend, labels }: VerifyOptions): Promise<number> {
+/**
+ * Compares the kernel with the rulesets, or where an agent has rolled them back or was overridden with what then ought to
+ * be in force. Changes nothing; returns the exit code: 0 in sync, 3 drift, 4 unknown.
+ */
+export async function verify({
+  rules,
+  targetPid,
+  backend,
+  labels,
+  stateDir,
+}: VerifyOptions): Promise<number> {
   const network = await openNetwork(targetPid, backend)
+  const findServers = async () => findServersOnce(network.exec, targetPid, stateDir)
+  const kept = { ...noStore, read: async () => readStateFolder(stateDir) }
+  const keeping = await createKeeping(kept, parseRulesets)
+  const trials = createOnlooker(keeping, ({ hash, probe, reason }, standing) =>
+    console.log(
+      `ruleset ${hash} was rolled back, ${probe} failed: ${reason}; compared with what was confirmed before: ${standing}`,
+    ),
+  )
+  const annotation = keeping.mode()
+  const orders = await openOrders({ annotation, stateDir, onAnnotation: () => {}, onChange: () => {} })
   const known = await labels().catch(() => undefined)
   // What the cluster's sets hold is the agent's to know: the rules have to be those that follow from it.
   const cluster = await readKernelSets(network.ipsets)
   const { memory, status } = await reconcile(noMemory, [{ reason: 'verify' }], {
     ...network,
+    readFacts: withServers(network.readFacts, findServers),
     readSources: async () => readRulesetFiles(rules),
     parse: parseRulesets,
     labels: () => known,
@@ -34,11 +61,13 @@ export async function verify({ rules, targetPid, backend, labels }: VerifyOption
     lastCut: () => undefined,
     dryRun: true,
     onNewRules: () => {},
-    trials: noTrials,
-    override: () => ({ problems: [] }),
+    trials,
+    override: orders.override,
     now: () => new Date(),
     elapsedMs: () => performance.now(),
   })
+  const { override } = orders.override()
+  if (override !== undefined) console.log(`compared with mode ${override.mode}, by order of ${override.by}`)
   const problems = memory.decision?.problems ?? []
   for (const problem of problems) console.error(formatProblem(problem))
   if (hasErrors(problems) || memory.decision?.wanted.kind === 'whatever is there') {

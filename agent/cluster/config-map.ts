@@ -41,15 +41,6 @@ const unspreadNodes = 100
 const msPerNode = 2
 const bytesPerMs = 160_000
 
-/** Versions are decimal numbers from one counter; one that is not is never newer. */
-export function isNewerVersion(version: string, than: string): boolean {
-  return BigInt(asNumber(version)) > BigInt(asNumber(than))
-}
-
-function asNumber(version: string): string {
-  return /^\d+$/.test(version) ? version : '0'
-}
-
 const configMapBody = z.object({
   metadata: z.object({
     resourceVersion: z.string(),

@@ -59,7 +59,7 @@ export function connectConfigMaps(options: ConfigMapsOptions): ConfigMaps {
     async run({ onRead, onMiss, onError }, signal) {
       let nodes = assumedNodes
       const count = async () => {
-        nodes = (await countNodes(client, signal)) ?? nodes
+        nodes = (await countNodes(client, namespace, signal)) ?? nodes
       }
       const latest = new Map<string, ReadConfigMap>()
       const see = (name: string, read: ReadConfigMap) => {

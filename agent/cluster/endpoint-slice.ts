@@ -49,7 +49,7 @@ export function readCidrs(texts: readonly string[]): Cidr[] {
   })
 }
 
-export function slicesPath({ namespace }: SlicesOf): string {
+export function slicesPath({ namespace }: Pick<SlicesOf, 'namespace'>): string {
   return `/apis/discovery.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/endpointslices`
 }
 

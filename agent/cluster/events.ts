@@ -26,6 +26,8 @@ export type EventsOptions = ConnectOptions &
     readonly clock?: Clock
     /** A failure that may pass, or an event that is refused for good. Reported once until its kind changes. */
     readonly onError: (error: ApiError) => void
+    /** Called after each attempt to send one. */
+    readonly onAttempt?: (result: 'success' | 'error') => void
   }
 
 /**
@@ -39,7 +41,7 @@ export const eventQueueSize = 20
 
 /** Tells of the Node in Events: each once, repetitions as a count, and late rather than never. */
 export function createEvents(options: EventsOptions): Events {
-  const { clock = realClock, reportingController = 'node-firewall', onError } = options
+  const { clock = realClock, reportingController = 'node-firewall', onError, onAttempt } = options
   const queue = createEventQueue(eventQueueSize)
   const budget = createBudget(eventBudget)
   const sendEvent = createEventSender(connectClient(options), { ...options, reportingController })
@@ -70,12 +72,14 @@ export function createEvents(options: EventsOptions): Events {
       if (pending === undefined) return
       try {
         await sendEvent(pending, end.signal)
+        onAttempt?.('success')
         failures = 0
         reported = undefined
       } catch (error) {
         if (end.signal.aborted) return
         // Whatever is no ApiError is a bug, and must not be retried in silence.
         if (!(error instanceof ApiError)) throw error
+        onAttempt?.('error')
         report(error)
         if (isFinal(error)) continue
         queue.putBack(pending)

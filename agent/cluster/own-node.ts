@@ -1,10 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { GetAccess } from './access.ts'
 import { connectClient } from './api-client.ts'
+import type { ApiClient } from './api-client.ts'
 import { ApiError } from './api-error.ts'
 import { realClock } from './clock.ts'
 import type { Clock } from './clock.ts'
-import { listAndWatch } from './list-watch.ts'
+import { isNewerVersion } from './is-newer-version.ts'
+import type { Listed } from './list-pages.ts'
+import { fromMemory, listAndWatch } from './list-watch.ts'
 import { describe } from './send.ts'
 import type { ApiRequest } from './send.ts'
 import { parseNode } from './wire.ts'
@@ -56,28 +59,30 @@ export function connectOwnNode(options: OwnNodeOptions): OwnNode {
     },
 
     async watch(handlers, signal) {
-      const list: ApiRequest = {
-        method: 'GET',
-        verb: 'LIST',
-        path: '/api/v1/nodes',
-        query: { fieldSelector: `metadata.name=${nodeName}` },
-      }
+      const request: ApiRequest = { method: 'GET', path, accept: METADATA }
       let last: NodeMeta | 'gone' | undefined
-      const see = (object: unknown) => {
-        const node = parseNode(object, list)
+      const see = (node: NodeMeta) => {
         if (!sameState(last, node)) handlers.onNode(node)
         last = node
       }
       const gone = () => {
-        if (last !== 'gone') handlers.onError(notFound(list, nodeName))
+        if (last !== 'gone') handlers.onError(notFound(request, nodeName))
         last = 'gone'
       }
       const followed = {
-        path: list.path,
-        query: list.query ?? {},
-        accept: { list: METADATA_LIST, watch: METADATA },
-        onList: (items: readonly unknown[]) => (items.length === 0 ? gone() : see(items[0])),
-        onEvent: (type: string, object: unknown) => (type === 'DELETED' ? gone() : see(object)),
+        path: '/api/v1/nodes',
+        query: { fieldSelector: `metadata.name=${nodeName}` },
+        accept: { list: METADATA, watch: METADATA },
+        list: async (end: AbortSignal) => readOne(client, request, end),
+        onList: ([found]: readonly unknown[]) =>
+          found === undefined ? gone() : see(parseNode(found, request)),
+        onEvent(type: string, object: unknown) {
+          if (type === 'DELETED') return gone()
+          const node = parseNode(object, request)
+          // The server that is watched may lie behind the one that was read.
+          if (typeof last === 'object' && isNewerVersion(last.resourceVersion, node.resourceVersion)) return
+          see(node)
+        },
         onError: (error: ApiError) => handlers.onError(error),
       }
       await listAndWatch(client, followed, options.clock ?? realClock, signal)
@@ -100,7 +105,19 @@ export function connectOwnNode(options: OwnNodeOptions): OwnNode {
 
 /** The server sends metadata only, which spares both sides the images and conditions of the status. */
 const METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
-const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1'
+
+/**
+ * A list of one without the right to list Nodes. The version of an object may be too old to watch from, so the watch
+ * begins with what the server that answers it has in memory.
+ */
+async function readOne(client: ApiClient, request: ApiRequest, signal: AbortSignal): Promise<Listed> {
+  try {
+    return { items: [await client.json(request, signal)], version: fromMemory }
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return { items: [], version: fromMemory }
+    throw error
+  }
+}
 
 function sameState(last: NodeMeta | 'gone' | undefined, node: NodeMeta): boolean {
   if (last === undefined || last === 'gone') return false

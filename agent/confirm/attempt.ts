@@ -7,8 +7,12 @@ export type RunProbes = (probes: readonly Probe[], signal: AbortSignal) => Promi
 export type AttemptEffects = {
   /** Each once. */
   readonly before: RunProbes
-  /** Each until it passes, or the signal aborts. */
-  readonly after: RunProbes
+  /** Each until it passes, or the time is over, but once in any case; `off` calls them off. */
+  readonly after: (
+    probes: readonly Probe[],
+    time: AbortSignal,
+    off: AbortSignal,
+  ) => Promise<readonly ProbeResult[]>
   /** Aborts after so many ms. */
   readonly timeout: (ms: number) => AbortSignal
   /** How long a change may take to be confirmed. */
@@ -42,6 +46,8 @@ export type Attempt = {
   /** Nothing is to be probed: there was no change. */
   readonly pass: () => void
   readonly end: () => void
+  /** Called when what passed could not be confirmed: if the time is over, that is final. */
+  readonly expire: () => void
   /** Resolves when it can go on without time passing. */
   readonly settled: () => Promise<void>
 }
@@ -90,7 +96,7 @@ export function createAttempt(
     return time
   }
   const probe = async (due: readonly Probe[], time: AbortSignal, { signal }: AbortController) => {
-    const results = await effects.after(due, AbortSignal.any([time, ending.signal, signal]))
+    const results = await effects.after(due, time, AbortSignal.any([ending.signal, signal]))
     if (signal.aborted) return
     failures = results.filter(({ failure }) => failure !== undefined)
     enter(failures.length > 0 ? 'failed' : 'passed')
@@ -113,6 +119,9 @@ export function createAttempt(
     },
     pass: () => void (phase = 'passed'),
     end: () => ending.abort(),
+    expire() {
+      if (phase === 'passed' && deadline?.aborted === true) enter('failed')
+    },
     settled: async () => work,
   }
 }

@@ -9,6 +9,8 @@ export type Generation = {
   readonly files: readonly SourceFile[]
   /** Labels of the node when it was confirmed: they stand in while the API server is away. */
   readonly labels: Labels
+  /** Sets of the cluster by which failsafes were narrow then; absent: nobody has kept it, and any may be. */
+  readonly narrowed?: readonly string[]
   /** RFC 3339 */
   readonly confirmedAt: string
 }
@@ -18,6 +20,8 @@ export type Trial = {
   readonly hash: string
   /** Names of the probes that worked before the change: only they can cause a rollback. */
   readonly passedBefore: readonly string[]
+  /** The rules are confirmed; what is tried are narrow failsafes. */
+  readonly narrows?: true
   /** RFC 3339 */
   readonly startedAt: string
 }
@@ -34,11 +38,18 @@ export type Quarantined = {
   readonly at: string
 }
 
+/** Failsafes that were narrow for as long as they were tried. */
+export type Wide = Omit<Quarantined, 'text'>
+
 /** What changes with every trial. It is one file, so that no crash comes between the end of a trial and its outcome. */
 export type Journal = {
   readonly trial?: Trial
   /** The newest first. */
   readonly quarantined: readonly Quarantined[]
+  /** Rulesets that are confirmed, and whose failsafes stay wide since with narrow ones a probe failed. */
+  readonly wide?: Wide
+  /** Rules that were rolled back may have let in what the rules of before deny, and nobody has cut it yet. */
+  readonly uncut?: true
   /** What the annotation of the Node said last: it holds while the API server is away. */
   readonly mode?: string
 }

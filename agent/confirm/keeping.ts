@@ -1,7 +1,7 @@
 import { isExpected, messageOf } from '../errors.ts'
 import type { Parsed, SourceFile } from '../ruleset/parse.ts'
 import type { Labels } from '../ruleset/select.ts'
-import type { Generation, Journal, Quarantined, Trial } from './generation.ts'
+import type { Generation, Journal, Quarantined, Trial, Wide } from './generation.ts'
 
 /** What outlives the process: a folder on the host, or nothing at all. */
 export type Store = {
@@ -27,11 +27,17 @@ export const noStore: Store = {
 export type Kept = { readonly hash: string; readonly parsed: Parsed; readonly labels: Labels }
 
 /** What is tried, or was confirmed. */
-export type Subject = Kept & { readonly files: readonly SourceFile[] }
+export type Subject = Kept & {
+  readonly files: readonly SourceFile[]
+  /** Sets of the cluster by which its failsafes are narrow. */
+  readonly narrowed: readonly string[]
+}
 
 /** The generation that was confirmed last, and what is told of others, in memory and in the store. */
 export type Keeping = {
   readonly lastGoodHash: () => string | undefined
+  /** By which sets its failsafes were narrow; undefined: by all that can be. */
+  readonly narrowed: () => readonly string[] | undefined
   /** Parsed when it is first asked for: an agent that finds its rules confirmed never needs it. */
   readonly lastGood: () => Kept | undefined
   readonly keepLastGood: (subject: Subject, confirmedAt: string) => Promise<void>
@@ -42,7 +48,13 @@ export type Keeping = {
   readonly note: (change: {
     readonly trial: Trial | undefined
     readonly quarantined?: Quarantined
+    readonly wide?: Wide
   }) => Promise<void>
+  /** Why the failsafes of some rulesets stay wide. */
+  readonly wide: (hash: string) => Wide | undefined
+  /** Whether connections that rules of a rollback let in are still to be cut. */
+  readonly owesCut: () => boolean
+  readonly noteCut: () => Promise<void>
   readonly mode: () => string | undefined
   readonly noteMode: (mode: string | undefined) => Promise<void>
   /** Saves what could not be saved before, if there is any. */
@@ -68,6 +80,7 @@ export async function createKeeping(
   /** Its files may be large: they go as soon as they are parsed, or of no use any more. */
   let unparsed = lastGood
   let hash = lastGood?.hash
+  let narrowed = lastGood?.narrowed
   let kept: Kept | undefined
   let unsaved: { readonly lastGood?: Unsaved; readonly journal?: Unsaved } = {}
 
@@ -93,28 +106,39 @@ export async function createKeeping(
   }
   return {
     lastGoodHash: () => hash,
+    narrowed: () => narrowed,
     lastGood: () => (kept ??= parseStored()),
     async keepLastGood({ files, ...next }, confirmedAt) {
       const { labels } = next
+      narrowed = next.narrowed
       kept = next
       unparsed = undefined
       hash = next.hash
       await attemptTo('lastGood', async () =>
-        store.saveLastGood({ hash: next.hash, files, labels, confirmedAt }),
+        store.saveLastGood({ hash: next.hash, files, labels, narrowed: next.narrowed, confirmedAt }),
       )
     },
     hasLastGood: () => unsaved.lastGood === undefined,
     trial: () => journal.trial,
     quarantined: (wanted) => journal.quarantined.find((each) => each.hash === wanted),
-    async note({ trial, quarantined }) {
+    wide: (wanted) => (journal.wide?.hash === wanted ? journal.wide : undefined),
+    async note({ trial, quarantined, wide = journal.wide }) {
       const others = journal.quarantined.filter((each) => each.hash !== quarantined?.hash)
       const list = quarantined === undefined ? others : [quarantined, ...others].slice(0, mostQuarantined)
       const { mode } = journal
+      const uncut = journal.uncut === true || quarantined !== undefined
       await write({
         ...(trial === undefined ? {} : { trial }),
         quarantined: list,
+        ...(wide === undefined ? {} : { wide }),
+        ...(uncut ? { uncut } : {}),
         ...(mode === undefined ? {} : { mode }),
       })
+    },
+    owesCut: () => journal.uncut === true,
+    async noteCut() {
+      const { uncut, ...rest } = journal
+      if (uncut === true) await write(rest)
     },
     mode: () => journal.mode,
     async noteMode(mode) {

@@ -8,14 +8,14 @@ import type { Ruleset } from '../ruleset/ruleset.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { createAttempt } from './attempt.ts'
 import type { Attempt, AttemptEffects } from './attempt.ts'
-import type { Quarantined, Trial } from './generation.ts'
+import type { Quarantined, Trial, Wide } from './generation.ts'
 import type { Keeping, Kept, Subject } from './keeping.ts'
 
-/** What a pass is to put in force. */
+/** What a pass is to put in force; `widens`: with failsafes that are as wide as if nothing were known of the cluster. */
 export type Choice =
-  | { readonly kind: 'candidate' }
+  | { readonly kind: 'candidate'; readonly widens: boolean }
   /** Rulesets of before, which were confirmed, with the labels that chose them. */
-  | { readonly kind: 'standing'; readonly parsed: Parsed; readonly labels: Labels }
+  | { readonly kind: 'standing'; readonly parsed: Parsed; readonly labels: Labels; readonly widens: boolean }
   | { readonly kind: 'whatever is there' }
 
 /** What the files say now. */
@@ -57,6 +57,8 @@ export type TrialEffects = AttemptEffects & {
   /** Waits for a promise, for so many ms at most. */
   readonly waitFor: (promise: Promise<void>, ms: number) => Promise<void>
   readonly onConfirmed: (hash: string) => void
+  /** Failsafes that were to become narrow stay wide. */
+  readonly onWide: (wide: Wide) => void
   readonly onRolledBack: (quarantined: Quarantined) => void
   readonly now: () => Date
 }
@@ -69,6 +71,10 @@ export type Trials = {
   /** Saves what could not be saved in passes before. */
   readonly catchUp: () => Promise<void>
   readonly progress: () => Progress | undefined
+  /** Whether what a rollback has let in, perhaps of an agent before, is still to be cut. */
+  readonly owesCut: () => boolean
+  /** It was. */
+  readonly noteCut: () => Promise<void>
   /** What is wrong with what is kept on the host, each a sentence. */
   readonly problems: () => readonly string[]
   /** Resolves when no probe is under way; to whether another pass is needed. */
@@ -81,7 +87,13 @@ export type Trials = {
 const patienceMs = 150
 
 const nothing = 'none'
-const noRulesets: Subject = { hash: nothing, parsed: { rulesets: [], problems: [] }, labels: {}, files: [] }
+const noRulesets: Subject = {
+  hash: nothing,
+  parsed: { rulesets: [], problems: [] },
+  labels: {},
+  files: [],
+  narrowed: [],
+}
 
 /**
  * Decides, pass by pass, between rulesets as they are written now and those that were confirmed last: new ones are
@@ -98,6 +110,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   let unconfirmed: Pick<Trial, 'hash' | 'passedBefore'> | undefined = keeping.trial()
   let subject: Subject | undefined
   let isDue = false
+  /** Whether it is the attempt's subject that the pass under way puts in force, and not what it is to replace. */
+  let isChosen = false
   /** A pass waits here for what may change: it need not be asked for another one. */
   let isWaiting = false
 
@@ -113,7 +127,12 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   const standing = (): Choice => {
     const kept = keeping.lastGood()
     if (kept === undefined) return { kind: 'whatever is there' }
-    return { kind: 'standing', parsed: kept.parsed, labels: kept.labels }
+    return { kind: 'standing', parsed: kept.parsed, labels: kept.labels, widens: untried().length > 0 }
+  }
+  /** Sets that have become known since the rules were confirmed, by which nobody has tried narrow failsafes. */
+  const untried = () => {
+    const tried = keeping.narrowed()
+    return tried === undefined ? [] : (subject?.narrowed ?? []).filter((set) => !tried.includes(set))
   }
   const begin = (next: Subject): Attempt => {
     endAttempt()
@@ -122,7 +141,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     }
     const { hash } = next
     const onReady = async (passedBefore: readonly string[]) => {
-      await keeping.note({ trial: { hash, passedBefore, startedAt: effects.now().toISOString() } })
+      const narrows = hash === keeping.lastGoodHash() ? { narrows: true as const } : {}
+      const startedAt = effects.now().toISOString()
+      await keeping.note({ trial: { hash, passedBefore, ...narrows, startedAt } })
     }
     const createProbes = () => (hash === nothing ? [] : effects.probesFor(next.parsed.rulesets))
     const knownBefore = unconfirmed?.passedBefore
@@ -139,6 +160,12 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       at,
     }
     endAttempt()
+    if (quarantined.hash === keeping.lastGoodHash()) {
+      const { text: _, ...wide } = quarantined
+      await keeping.note({ trial: undefined, wide })
+      effects.onWide(wide)
+      return
+    }
     if (keeping.lastGoodHash() === undefined) await keeping.keepLastGood(noRulesets, at)
     await keeping.note({ trial: undefined, quarantined })
     effects.onRolledBack(quarantined)
@@ -151,13 +178,19 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     endAttempt()
     unconfirmed = undefined
     progress = undefined
-    await keeping.keepLastGood(passed.subject, effects.now().toISOString())
+    const isNew = passed.subject.hash !== keeping.lastGoodHash()
+    // Of the cluster more may have become known in the middle, and was tried with it.
+    const { narrowed } = subject?.hash === passed.subject.hash ? subject : passed.subject
+    await keeping.keepLastGood({ ...passed.subject, narrowed }, effects.now().toISOString())
     await crossOff()
-    effects.onConfirmed(passed.subject.hash)
+    if (isNew) effects.onConfirmed(passed.subject.hash)
   }
   /** Why the candidate is not even tried now; undefined: it is. */
   const obstacleFor = (change: Subject): Progress | 'read back first' | undefined => {
     const { hash, files } = change
+    if (hash === keeping.lastGoodHash()) {
+      return latest === undefined && unconfirmed === undefined ? 'read back first' : undefined
+    }
     const quarantined = keeping.quarantined(hash)
     if (quarantined !== undefined && quarantined.text === digestOf(files))
       return { kind: 'rolled back', hash, quarantined }
@@ -173,6 +206,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     async choose(candidate) {
       progress = undefined
       isDue = false
+      isChosen = false
       if (attempt?.phase() === 'failed') await rollBack(attempt)
       subject = subjectOf(candidate, subject)
       if (subject === undefined) {
@@ -180,9 +214,10 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
         return standing()
       }
       const { hash } = subject
-      if (hash === keeping.lastGoodHash()) {
+      const isKept = hash === keeping.lastGoodHash()
+      if (isKept && (untried().length === 0 || keeping.wide(hash) !== undefined)) {
         endAttempt()
-        return { kind: 'candidate' }
+        return { kind: 'candidate', widens: untried().length > 0 }
       }
       const obstacle = obstacleFor(subject)
       if (obstacle !== undefined) {
@@ -192,7 +227,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
           obstacle === 'read back first'
             ? { kind: 'confirming', hash, isInForce: false, probes: [] }
             : obstacle
-        return standing()
+        return isKept ? { kind: 'candidate', widens: true } : standing()
       }
       if (attempt?.subject.hash !== hash) attempt = begin(subject)
       const patience = attempt.asks ? patienceMs : Infinity
@@ -201,12 +236,14 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       isWaiting = false
       const isInForce = attempt.phase() !== 'asking'
       progress = { kind: 'confirming', hash, isInForce, probes: attempt.passedBefore() }
-      return isInForce ? { kind: 'candidate' } : standing()
+      isChosen = isInForce
+      if (isInForce) return { kind: 'candidate', widens: false }
+      return isKept ? { kind: 'candidate', widens: true } : standing()
     },
     async settle(inForce) {
       const isFirst = latest === undefined
       latest = inForce
-      const holds = inForce.some(({ ruleset }) => ruleset === attempt?.subject.hash)
+      const holds = isChosen && inForce.some(({ ruleset }) => ruleset === attempt?.subject.hash)
       if (attempt?.phase() === 'ready' && holds) {
         const isOld = unconfirmed === undefined && inForce.every(({ wrote, asWanted }) => asWanted && !wrote)
         unconfirmed = { hash: attempt.subject.hash, passedBefore: attempt.passedBefore() }
@@ -219,6 +256,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (attempt?.phase() === 'passed' && holds && brokenFamilies(inForce, soundBefore).length === 0) {
         await confirm(attempt)
       }
+      // The probes may have passed after the deadline, which they are given so as to be made at all.
+      attempt?.expire()
       const isConfirmed = attempt === undefined && keeping.lastGoodHash() !== undefined
       if (isConfirmed && inForce.every(({ asWanted }) => asWanted)) {
         unconfirmed = undefined
@@ -231,7 +270,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     },
     catchUp: keeping.catchUp,
     progress: () => progress,
-    problems: keeping.problems,
+    owesCut: keeping.owesCut,
+    noteCut: keeping.noteCut,
+    problems: () => [...keeping.problems(), ...describeWide(subject && keeping.wide(subject.hash))],
     async settled() {
       await attempt?.settled()
       return isDue
@@ -242,10 +283,12 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
 
 /** Whatever the rulesets say is put in force at once, and nothing is kept: for who only compares. */
 export const noTrials: Trials = {
-  choose: async () => ({ kind: 'candidate' }),
+  choose: async () => ({ kind: 'candidate', widens: false }),
   settle: async () => {},
   catchUp: async () => {},
   progress: () => undefined,
+  owesCut: () => false,
+  noteCut: async () => {},
   problems: () => [],
   settled: async () => false,
   stop: () => {},
@@ -257,7 +300,15 @@ function subjectOf({ decision, files, labels }: Candidate, last: Subject | undef
   if (wanted.kind === 'whatever is there') return undefined
   if (hasErrors(problems) || obstacle !== undefined || rulesets === undefined) return last
   const hash = wanted.kind === 'policy' ? wanted.policy.hash : nothing
-  return { hash, parsed: { rulesets, problems: [] }, labels: labels ?? {}, files }
+  const narrowed = wanted.kind === 'policy' ? wanted.policy.failsafesBy : []
+  return { hash, parsed: { rulesets, problems: [] }, labels: labels ?? {}, files, narrowed }
+}
+
+function describeWide(wide: Wide | undefined): string[] {
+  if (wide === undefined) return []
+  return [
+    `failsafes stay as wide as if nothing were known of the cluster: with narrow ones ${wide.probe} failed: ${wide.reason}; they are not tried again until the rulesets change`,
+  ]
 }
 
 function isTried(attempt: Attempt | undefined): attempt is Attempt {
@@ -273,7 +324,8 @@ function brokenFamilies(
     .map(({ family, failure = 'it is not in force' }) => ({ name: family, failure }))
 }
 
-function digestOf(files: readonly SourceFile[]): string {
+/** Digest of the text of rulesets, comments and all. */
+export function digestOf(files: readonly SourceFile[]): string {
   const hash = createHash('sha256')
   for (const file of files) {
     hash.update(`${file.path}\n`)

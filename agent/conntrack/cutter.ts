@@ -2,7 +2,7 @@ import type { Exec } from '../host/exec.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
 import { cutDenied } from './cut.ts'
-import type { Cut } from './cut.ts'
+import type { Cut, Cutting } from './cut.ts'
 import { judgeBy, viewOf } from './is-denied.ts'
 
 export type Cutter = {
@@ -12,7 +12,7 @@ export type Cutter = {
   settled(): Promise<void>
 }
 
-export type CutterOptions = {
+export type CutterOptions = Pick<Cutting, 'findNamespaces'> & {
   /** Runs programs in the network namespace of the node. */
   readonly exec: Exec
   /** Told of each time that found anything to cut, or could not look. */
@@ -20,14 +20,14 @@ export type CutterOptions = {
 }
 
 /** Cuts connections beside the passes: it takes up to seconds, in which drift has to be healed. */
-export function createCutter({ exec, onCut }: CutterOptions): Cutter {
+export function createCutter({ onCut, ...how }: CutterOptions): Cutter {
   let next: { readonly policy: Policy; readonly families: readonly Family[] } | undefined
   let working: Promise<void> | undefined
   const work = async () => {
     for (let job = next; job !== undefined; job = next) {
       next = undefined
       const { policy, families } = job
-      const ofPolicy = { exec, isDenied: judgeBy(policy), node: viewOf(policy) }
+      const ofPolicy = { ...how, isDenied: judgeBy(policy), node: viewOf(policy) }
       const cuts = await Promise.all(families.map(async (family) => cutDenied({ ...ofPolicy, family })))
       const cut = addUp(cuts)
       if (cut.cut + cut.failed + cut.notes.length > 0) onCut(cut)

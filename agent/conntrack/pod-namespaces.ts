@@ -23,6 +23,9 @@ export function createFindNamespaces(exec: Exec): FindNamespaces {
   }
 }
 
+/** Of an agent that sees no processes but its own, and may enter no namespace. */
+export const noNamespaces: FindNamespaces = async () => new Map()
+
 /** Of these processes those whose network namespace has some of the addresses, or a route to one of them. */
 export async function holdersOf(
   exec: Exec,

@@ -3,16 +3,23 @@ import type { ConfigMaps } from '../cluster/config-maps.ts'
 import type { Events, EventsOptions } from '../cluster/events.ts'
 import type { OwnNode } from '../cluster/own-node.ts'
 import type { Peers } from '../cluster/peers.ts'
+import type { TargetPid } from '../host/exec.ts'
 import type { Backend } from '../netfilter/backend.ts'
+import type { LogTarget } from '../netfilter/log-text.ts'
 import type { Probe } from '../probes/probe.ts'
+import type { Cidr } from '../ruleset/address.ts'
 import type { Labels } from '../ruleset/select.ts'
+import type { Address } from '../telemetry/serve-pages.ts'
 import type { WatchCluster } from './watch-cluster.ts'
 
 export type AgentOptions = {
   /** Folder of Ruleset files: the mounted ConfigMap. */
   readonly rules: string
-  readonly targetPid: number
+  /** Whose network is filtered; `self`: of the host no other thing than its network can be seen or entered. */
+  readonly targetPid: TargetPid
   readonly backend: Backend | 'auto'
+  /** Where rules that log send packets. */
+  readonly logTarget: LogTarget | 'auto'
   /** Cron expressions, with seconds. */
   readonly verifySchedule: string
   readonly reapplySchedule: string
@@ -29,7 +36,11 @@ export type AgentOptions = {
   readonly confirmDeadlineMs: number
   /** What iptables, ipset, ip and nft may take, in ms. */
   readonly commandTimeoutMs: number
-  readonly healthAddress: { readonly host: string; readonly port: number } | undefined
+  readonly healthAddress: Address | undefined
+  /** `default`: beside the probes, where these are on loopback. */
+  readonly metricsAddress: Address | 'default' | undefined
+  /** Networks that may ask for metrics; the node itself always may. */
+  readonly metricsClients: readonly Cidr[]
   readonly logLevel: string
   /** One pass, then the end. */
   readonly once: boolean
@@ -50,9 +61,14 @@ export type ClusterSide = {
   /** What makes this node part of the cluster; made anew for each change of rules. */
   readonly probes: () => readonly Probe[]
   readonly findDns: FindClusterDns
+  /** Where this agent finds the API server. */
+  readonly server: () => Promise<URL>
   /** Takes the taint with which nodes join; absent: they join without one. */
   readonly removeTaint: ((signal: AbortSignal) => Promise<boolean>) | undefined
-  readonly openEvents: (onError: EventsOptions['onError']) => Events
+  readonly openEvents: (
+    onError: EventsOptions['onError'],
+    onAttempt?: NonNullable<EventsOptions['onAttempt']>,
+  ) => Events
 }
 
 /** What the process is told from outside. */

@@ -4,8 +4,11 @@ import { aborted } from './aborted.ts'
 import type { AgentOptions, ClusterSide, ProcessSignals } from './agent-options.ts'
 import { assemble } from './assemble.ts'
 import type { Assembly } from './assemble.ts'
+import type { Denials } from './denials.ts'
 import type { Loop } from './loop.ts'
-import { startHealth } from './start-health.ts'
+import { countWrites } from './count-writes.ts'
+import { createMeter } from './meter.ts'
+import { startServers } from './start-servers.ts'
 import { takeTurn } from './take-turn.ts'
 import { startCron, watchDrift, watchMode, watchNetwork, watchNode, watchRules } from './watches.ts'
 
@@ -17,25 +20,29 @@ export async function runAgent(options: AgentOptions, signals: ProcessSignals): 
   const log = createLog(options.logLevel)
   const { stop } = signals
   let loop: Loop | undefined
+  let denials: Denials | undefined
   let waitsFor = 'no pass has ended yet'
-  const health = await startHealth(
-    options.once ? undefined : options.healthAddress,
-    { ailment: () => loop?.ailment(), unready: () => (loop === undefined ? waitsFor : loop.unready()) },
+  const meter = createMeter()
+  const servers = await startServers(options, {
+    ailment: () => loop?.ailment(),
+    unready: () => (loop === undefined ? waitsFor : loop.unready()),
+    denied: () => denials?.news(),
+    metrics: meter.page,
     log,
-  )
+  })
   const turn = await takeTurn(options, { log, stop, onWait: (reason) => (waitsFor = reason) })
   if (turn === undefined) {
-    health?.close()
+    servers.close()
     return options.once ? 1 : 0
   }
-  const inCluster = 'node' in options.place ? options.place : undefined
-  const agent = await assemble(options, { log, turn, inCluster, stop })
-  loop = agent.loop
+  const inCluster = 'node' in options.place ? countWrites(options.place, meter.wrote) : undefined
+  const agent = await assemble(options, { log, turn, inCluster, stop, meter })
+  ;({ loop, denials } = agent)
   if (options.once) await passOnce(agent, inCluster, stop)
   else await keepPassing(agent, options, { log, inCluster, signals })
   await agent.end()
   await turn.release()
-  health?.close()
+  servers.close()
   return options.once && loop.unready() !== undefined ? 1 : 0
 }
 
@@ -72,7 +79,7 @@ async function keepPassing(agent: Assembly, options: AgentOptions, context: Cont
   const stops = [
     watchRules(options.rules, schedule, log),
     watchMode(options.stateDir, { orders, log }),
-    watchDrift(options.targetPid, { isOwnProcess: network.isOwnProcess, loop, schedule, log }),
+    watchDrift(options.targetPid, { authorOf: network.authorOf, loop, schedule, log }),
     watchNetwork(options.targetPid, schedule, log),
     startCron(options, schedule),
   ]

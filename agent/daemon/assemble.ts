@@ -3,6 +3,7 @@ import { noTrials } from '../confirm/trials.ts'
 import type { Trials } from '../confirm/trials.ts'
 import { createCutter } from '../conntrack/cutter.ts'
 import type { Cutter } from '../conntrack/cutter.ts'
+import { noNamespaces } from '../conntrack/pod-namespaces.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import { openStateFolder } from '../host/state-folder.ts'
 import type { Wanted } from '../policy/decide.ts'
@@ -15,12 +16,16 @@ import type { CutStatus } from '../status/status.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { AgentOptions, ClusterSide } from './agent-options.ts'
 import { createAlarm } from './alarm.ts'
-import { createConfirmed } from './confirmed.ts'
+import { createConfirmed, isInForce } from './confirmed.ts'
+import { openDenials } from './denials.ts'
+import type { Denials } from './denials.ts'
 import { createLoop } from './loop.ts'
 import type { Loop } from './loop.ts'
 import { createSources } from './newest-sources.ts'
+import type { Meter } from './meter.ts'
 import { openNetwork } from './node.ts'
 import type { NodeNetwork } from './node.ts'
+import { openServerFinder, withServers } from './open-server-finder.ts'
 import { openProbing, openTrials } from './open-trials.ts'
 import { openOrders } from './orders.ts'
 import type { Orders } from './orders.ts'
@@ -42,6 +47,7 @@ export type Assembly = {
   readonly cluster: ClusterWatch
   readonly cutter: Cutter
   readonly trials: Trials
+  readonly denials: Denials | undefined
   readonly setLabels: (labels: Labels) => void
   /** Ends what passes have started; the rules stay in force. */
   readonly end: () => Promise<void>
@@ -52,11 +58,12 @@ export type Surroundings = {
   readonly turn: Turn
   readonly inCluster: ClusterSide | undefined
   readonly stop: AbortSignal
+  readonly meter: Meter
 }
 
 /** Puts the parts of an agent together. Whatever may need a pass asks the schedule for it. */
 export async function assemble(options: AgentOptions, surroundings: Surroundings): Promise<Assembly> {
-  const { log, turn, inCluster, stop } = surroundings
+  const { log, turn, inCluster, stop, meter } = surroundings
   const { dryRun, place, stateDir, bootUnitDir: unitDir } = options
   let labels = 'labels' in place ? place.labels : undefined
   let lastCut: CutStatus | undefined
@@ -69,7 +76,21 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const ask = (reason: Trigger['reason']) => schedule.trigger({ reason })
   const warn = (message: string) => (error: unknown) => log.warn({ err: error }, message)
 
-  const network = await openNetwork(options.targetPid, options.backend, options.commandTimeoutMs)
+  const network = await openNetwork(
+    options.targetPid,
+    options.backend,
+    options.commandTimeoutMs,
+    meter.commandFailed,
+  )
+  meter.count(network.tables)
+  const findServers = openServerFinder({
+    exec: network.exec,
+    targetPid: options.targetPid,
+    stateDir,
+    dryRun,
+    ownServer: inCluster?.server,
+    onError: warn('where the API server was found could not be kept'),
+  })
   const store = stateDir === undefined || dryRun ? noStore : openStateFolder(stateDir)
   const keeping = await createKeeping(store, parseRulesets)
   const orders = await openOrders({
@@ -83,6 +104,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const reporter = createReporter({ log, node: inCluster?.node, events, statusFile, dryRun })
   const cutter = createCutter({
     exec: network.exec,
+    ...(options.targetPid === 'self' ? { findNamespaces: noNamespaces } : {}),
     onCut(cut) {
       log[cut.failed > 0 ? 'warn' : 'info'](cut, 'standing connections that are denied now were cut')
       lastCut = { at: new Date().toISOString(), ...cut }
@@ -106,7 +128,11 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
         deadlineMs: options.confirmDeadlineMs,
         onChange: () => ask('confirm'),
         onConfirmed: (ruleset) => log.info({ ruleset }, 'the change is confirmed'),
-        onRolledBack: (quarantined) => log.error(quarantined, 'the change is rolled back'),
+        onWide: (wide) => log.error(wide, 'failsafes stay wide: with narrow ones a probe failed'),
+        onRolledBack(quarantined) {
+          meter.rolledBack()
+          log.error(quarantined, 'the change is rolled back')
+        },
       })
   const confirmed = createConfirmed({
     log,
@@ -120,10 +146,15 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     onChange: () => ask('files'),
     onError: warn('watching the ConfigMap failed; the mounted files count'),
   })
+  const { targetPid, logTarget: wish } = options
+  const denials = dryRun
+    ? undefined
+    : openDenials({ targetPid, wish, isBrief: options.once, log, onChange: () => ask('logging') })
   const expiry = createAlarm(() => ask('expiry'))
 
   loop = createLoop({
     ...network,
+    readFacts: withServers(network.readFacts, findServers),
     onNewRules(policy, families) {
       if (!dryRun) cutter.start(policy, families)
     },
@@ -138,14 +169,17 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
       problems: () => [...turn.problems(), ...sources.problems(), ...probing.problems, ...trials.problems()],
     },
     override: orders.override,
+    ...(denials === undefined ? {} : { logging: denials }),
     dryRun,
     now: () => new Date(),
     elapsedMs: () => performance.now(),
     report(status, memory, triggers) {
       // Also where the host has no watches left to give.
       if (triggers.some(({ reason }) => reason === 'verify')) void orders.readFile()
+      meter.passed(status, memory)
       reporter.report(status, memory, triggers)
       confirmed.note(memory)
+      if (trials.owesCut() && isInForce(memory)) void cutter.settled().then(trials.noteCut)
       cluster.startFor([...(memory.decision?.rulesets ?? []), ...(memory.candidate?.rulesets ?? [])])
       expiry.setTo(expiryOf(memory.decision?.wanted))
     },
@@ -159,6 +193,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     cluster,
     cutter,
     trials,
+    denials,
     setLabels: (current) => void (labels = current),
     async end() {
       expiry.setTo(Infinity)
@@ -169,6 +204,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
         cluster.stop(),
         confirmed.settled(),
         rollouts.stop(),
+        denials?.stop(),
       ])
     },
   }

@@ -50,17 +50,17 @@ export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): C
   }
   return {
     note(memory) {
-      if (isConfirmed(memory)) work = work.then(async () => follow(memory))
+      if (memory.progress === undefined && isInForce(memory)) work = work.then(async () => follow(memory))
     },
     settled: async () => work,
   }
 }
 
-function isConfirmed({ decision, progress, families: kept }: Memory): boolean {
-  if (decision === undefined || decision.wanted.kind === 'whatever is there' || progress !== undefined)
-    return false
+/** Whether all of what was to be in force is. */
+export function isInForce({ decision, families: kept }: Memory): boolean {
   const outcomes = Object.values(kept)
-  return outcomes.length > 0 && outcomes.every(({ seen }) => seen?.asWanted === true)
+  const isKnown = decision !== undefined && decision.wanted.kind !== 'whatever is there'
+  return isKnown && outcomes.length > 0 && outcomes.every(({ seen }) => seen?.asWanted === true)
 }
 
 function bootStateOf({ backend, families: kept }: Memory): BootState | undefined {

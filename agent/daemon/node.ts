@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { createDataplaneReader, readDataplane } from '../host/dataplane.ts'
 import { createExec, defaultTimeoutMs } from '../host/exec.ts'
-import type { Exec } from '../host/exec.ts'
+import type { Exec, ExecOptions, TargetPid } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
 import { readResolvers } from '../host/resolvers.ts'
+import { createStarted, isInInitialPidNamespace } from '../host/started.ts'
+import type { Started } from '../host/started.ts'
 import { findServicePorts, serviceProcesses } from '../host/service-port.ts'
 import type { NodeFacts, ServicePorts } from '../policy/policy.ts'
 import { createLegacyTables, readFamilies, readNodeFacts } from '../host/network.ts'
@@ -27,29 +29,25 @@ export type NodeNetwork = Pick<
   readonly legacyTables: LegacyTables
   /** The same tables without care for what iptables-nft makes and leaves. */
   readonly plainTables: Tables
-  /** Whether a process was started from here lately: what it changed is no change from outside. */
-  readonly isOwnProcess: (pid: number) => boolean
+  /** What processes that were started from here have changed is no change from outside. */
+  readonly authorOf: Started['authorOf']
 }
-
-/** A pass starts a dozen processes, and what they did is told within milliseconds. */
-const rememberedProcesses = 64
 
 /**
  * Opens the network namespace of a process; `backend` overrides what detection would find. A command that takes longer
- * than `timeoutMs` hangs, and is killed.
+ * than `timeoutMs` hangs, and is killed; `onFailure` hears of programs that failed.
  */
 export async function openNetwork(
-  targetPid: number,
+  targetPid: TargetPid,
   backend: Backend | 'auto',
   timeoutMs = defaultTimeoutMs,
+  onFailure?: ExecOptions['onFailure'],
 ): Promise<NodeNetwork> {
-  const started: number[] = []
+  const started = createStarted(await isInInitialPidNamespace(), () => performance.now())
   const exec = createExec(targetPid, {
     timeoutMs,
-    onStart(pid) {
-      started.push(pid)
-      if (started.length > rememberedProcesses) started.shift()
-    },
+    onStart: started.add,
+    ...(onFailure === undefined ? {} : { onFailure }),
   })
   const legacyTables = createLegacyTables(targetPid)
   const ipsets = createIpsets(exec)
@@ -60,7 +58,7 @@ export async function openNetwork(
     tables: tidyTables(plainTables, exec),
     plainTables,
     ipsets,
-    isOwnProcess: (pid) => started.includes(pid),
+    authorOf: started.authorOf,
     readFacts: createFactsReader(exec, ipsets, targetPid),
     readDataplane: createDataplaneReader(
       async (external) => readDataplane(exec, targetPid, external),
@@ -74,9 +72,10 @@ export async function openNetwork(
 
 /**
  * Ports of services are looked for among all processes, so only now and then; their absence is no failure. Tunnels that
- * cannot be read are taken to be those that were there.
+ * cannot be read are taken to be those that were there. The files of this process may not be those of the host, or no
+ * longer: whom that asks for names is not taken from them.
  */
-function createFactsReader(exec: Exec, ipsets: Ipsets, targetPid: number): Effects['readFacts'] {
+function createFactsReader(exec: Exec, ipsets: Ipsets, targetPid: TargetPid): Effects['readFacts'] {
   let ports: ServicePorts = {}
   let lastTunnels: NodeFacts['tunnels']
   let remembered: NodeFacts['remembered']
@@ -85,7 +84,7 @@ function createFactsReader(exec: Exec, ipsets: Ipsets, targetPid: number): Effec
     const listening = readListeningPorts(targetPid, { processes }).catch(() => [])
     const [facts, resolvers, sockets] = await Promise.all([
       readNodeFacts(exec, listening),
-      readResolvers(targetPid),
+      targetPid === 'self' ? undefined : readResolvers(targetPid),
       listening,
     ])
     if (thorough) ports = findServicePorts(sockets)
@@ -98,6 +97,7 @@ function createFactsReader(exec: Exec, ipsets: Ipsets, targetPid: number): Effec
       remembered,
       ...(tunnels === undefined ? {} : { tunnels }),
       ...(resolvers === undefined ? {} : { resolvers }),
+      ...(targetPid === 'self' ? { onlyNetwork: true } : {}),
     }
   }
 }

@@ -4,8 +4,8 @@ import type { Keeping } from '../confirm/keeping.ts'
 import { createTrials } from '../confirm/trials.ts'
 import type { TrialEffects, Trials } from '../confirm/trials.ts'
 import type { Cutter } from '../conntrack/cutter.ts'
-import type { Exec } from '../host/exec.ts'
-import { clusterDnsProbe } from '../probes/cluster-dns.ts'
+import type { Exec, TargetPid } from '../host/exec.ts'
+import { clusterDnsProbes } from '../probes/cluster-dns.ts'
 import { createProber } from '../probes/prober.ts'
 import { createRulesetProbes } from '../probes/ruleset-probes.ts'
 import { sharesNetworkWith } from '../probes/shares-network.ts'
@@ -15,7 +15,10 @@ import type { ClusterSide } from './agent-options.ts'
 import type { ClusterWatch } from './watch-cluster.ts'
 
 export type TrialsOptions = Probing &
-  Pick<TrialEffects, 'turnOf' | 'onOutcome' | 'deadlineMs' | 'onChange' | 'onConfirmed' | 'onRolledBack'>
+  Pick<
+    TrialEffects,
+    'turnOf' | 'onOutcome' | 'deadlineMs' | 'onChange' | 'onConfirmed' | 'onRolledBack' | 'onWide'
+  >
 
 /** Trials in real time. Deadlines are measured by a clock that nobody can set. */
 export function openTrials(keeping: Keeping, options: TrialsOptions): Trials {
@@ -43,7 +46,7 @@ export type ProbingEffects = {
 /** How long a change waits for the sets of the cluster: what is not known then stays as it was. */
 const introductionMs = 5_000
 
-export type ProbingOptions = { readonly targetPid: number; readonly confirmDeadlineMs: number }
+export type ProbingOptions = { readonly targetPid: TargetPid; readonly confirmDeadlineMs: number }
 
 /** Finds out how this node can be probed. */
 export async function openProbing(
@@ -64,6 +67,7 @@ export async function openProbing(
       throw error
     }
   }
+  const createDnsProbe = clusterDnsProbes(findDns)
   return {
     async before(probes, signal) {
       // Sets that fill up after a change was confirmed would be a change that nobody confirms.
@@ -73,7 +77,8 @@ export async function openProbing(
       ])
       return results
     },
-    async after(probes, signal) {
+    async after(probes, time, off) {
+      const signal = AbortSignal.any([time, off])
       // An agent that goes on with the trial of another: until the API servers are known, everybody's are in reach.
       await cluster.introduced(Math.min(introductionMs, confirmDeadlineMs / 2), signal)
       // A connection of before, on which a probe is answered, proves nothing. But a conntrack that hangs is no reason
@@ -82,13 +87,13 @@ export async function openProbing(
       const patience = pause(confirmDeadlineMs / 3, undefined, { signal: over.signal }).catch(() => {})
       await Promise.race([cutter.settled(), aborted(signal), patience])
       over.abort()
-      return prober.after(probes, signal)
+      return prober.after(probes, time, off)
     },
     probesFor(rulesets) {
       cluster.startFor(rulesets)
       return [
         ...(inCluster?.probes() ?? []),
-        ...(inCluster === undefined ? [] : [clusterDnsProbe(findDns)]),
+        ...(inCluster === undefined ? [] : [createDnsProbe()]),
         ...createRulesetProbes(rulesets, network),
       ]
     },

@@ -1,5 +1,6 @@
 import type { OwnNode } from '../cluster/own-node.ts'
 import { realClock } from '../cluster/clock.ts'
+import type { Clock } from '../cluster/clock.ts'
 import type { Peers } from '../cluster/peers.ts'
 import type { TrialEffects } from '../confirm/trials.ts'
 import { createRolloutGate } from '../rollout/gate.ts'
@@ -15,6 +16,7 @@ export type RolloutOptions = {
   readonly peers: Peers
   readonly log: Logger
   readonly onChange: () => void
+  readonly clock?: Clock
 }
 
 /** The gate counts on a write that is given up before 20 s are over. */
@@ -30,7 +32,8 @@ export const noRollouts: Rollouts = {
 }
 
 /** Lets changes cross the fleet in steps, where rulesets ask for it. Others cost nothing. */
-export function createRollouts({ nodeName, node, peers, log, onChange }: RolloutOptions): Rollouts {
+export function createRollouts(options: RolloutOptions): Rollouts {
+  const { nodeName, node, peers, log, onChange, clock = realClock } = options
   const ended = new AbortController()
   let watching: Promise<void> | undefined
   const gate = createRolloutGate({
@@ -42,7 +45,7 @@ export function createRollouts({ nodeName, node, peers, log, onChange }: Rollout
       const limit = AbortSignal.any([signal, AbortSignal.timeout(writeMs)])
       await node.patchAnnotations({ [progressAnnotation]: text }, limit)
     },
-    clock: realClock,
+    clock,
     onChange,
   })
   const hasPlan = ({ parsed, labels }: Parameters<Rollouts['turnOf']>[0]) =>

@@ -1,6 +1,8 @@
 import type { OwnNode } from '../cluster/own-node.ts'
+import type { TargetPid } from '../host/exec.ts'
 import { watchModeFile } from '../host/mode-file.ts'
 import { createNetworkReader } from '../host/network-events.ts'
+import type { Started } from '../host/started.ts'
 import { watchFolder } from '../host/watch-folder.ts'
 import { watchCommand } from '../host/watch-command.ts'
 import { createDriftReader } from '../netfilter/drift-events.ts'
@@ -24,16 +26,16 @@ export function watchRules(folder: string, schedule: Schedule, log: Logger): Sto
 }
 
 type DriftWatch = {
-  readonly isOwnProcess: (pid: number) => boolean
+  readonly authorOf: Started['authorOf']
   readonly loop: Loop
   readonly schedule: Schedule
   readonly log: Logger
 }
 
 /** Only the nft backend tells of changes; on the legacy one they are found by the verify pass. */
-export function watchDrift(targetPid: number, { isOwnProcess, loop, schedule, log }: DriftWatch): Stop {
+export function watchDrift(targetPid: TargetPid, { authorOf, loop, schedule, log }: DriftWatch): Stop {
   const controller = new AbortController()
-  const readDrift = createDriftReader(isOwnProcess)
+  const readDrift = createDriftReader(authorOf)
   const watching = watchCommand(
     targetPid,
     ['nft', 'monitor'],
@@ -57,7 +59,7 @@ export function watchDrift(targetPid: number, { isOwnProcess, loop, schedule, lo
 }
 
 /** Devices, addresses and default routes; where they cannot be followed, each pass that verifies reads them. */
-export function watchNetwork(targetPid: number, schedule: Schedule, log: Logger): Stop {
+export function watchNetwork(targetPid: TargetPid, schedule: Schedule, log: Logger): Stop {
   const controller = new AbortController()
   const changesFacts = createNetworkReader()
   const watching = watchCommand(

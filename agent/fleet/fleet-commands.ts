@@ -1,6 +1,8 @@
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { parseDuration } from './duration.ts'
+import { healthOption } from '../cli/options.ts'
+import type { DeniedFlags } from './denied.ts'
 import type { StatusFlags } from './status.ts'
 import type { WaitFlags } from './wait.ts'
 
@@ -33,7 +35,19 @@ export function addFleetCommands(
       const command = await import('./wait.ts')
       finish(await command.wait(flags, { signal }))
     })
-  for (const command of [status, wait]) {
+  const denied = program
+    .command('denied')
+    .description(
+      'show which flows rules that log deny: on a node of late, else of all nodes those denied most',
+    )
+    .argument('[node]', 'only of this one')
+    .option('--json', 'print JSON')
+    .addOption(healthOption())
+    .action(async (node: string | undefined, flags: DeniedFlags) => {
+      const command = await import('./denied.ts')
+      finish(await command.denied(node, flags, { signal }))
+    })
+  for (const command of [status, wait, denied]) {
     command
       .option('-l, --selector <labels>', 'only nodes with these, as kubectl takes them')
       .option('--context <name>', 'context of the kubeconfig (default: the current one)')

@@ -40,6 +40,8 @@ function sectionsOf(
     ['IPv6', describeFamily(details.families?.ipv6)],
     ['drift', details.drift === undefined ? [] : describeDrift(details.drift, now)],
     ['connections', details.connections === undefined ? [] : describeCut(details.connections, now)],
+    ['log read by', details.logging === undefined ? [] : [describeLogging(details.logging)]],
+    ['denied', details.denied === undefined ? [] : describeDenied(details.denied, now)],
     ['problems', details.problems ?? []],
     ['warnings', details.warnings ?? []],
     ['not enforceable', details.notEnforceable ?? []],
@@ -101,4 +103,21 @@ function describeDrift({ count, byKind, last }: DriftStatus, now: number): strin
 
 function describeCut({ at, cut, failed, notes }: CutStatus, now: number): string[] {
   return [`${cut} cut, ${failed} go on all the same, ${when(at, now)}`, ...notes]
+}
+
+function describeLogging({ by, note }: NonNullable<StatusDetails['logging']>): string {
+  return note === undefined ? by : `${by}: ${note}`
+}
+
+function describeDenied(
+  { since, packets, flows }: NonNullable<StatusDetails['denied']>,
+  now: number,
+): string[] {
+  return [
+    `${packets} packets logged since ${when(since, now)}`,
+    ...flows.map(({ packets: count, verdict, rule, protocol, from, to, port }) => {
+      const destination = port === undefined ? to : `${to} port ${port}`
+      return `${count} of ${protocol} from ${from} to ${destination}: ${verdict} by ${rule}`
+    }),
+  ]
 }

@@ -69,18 +69,25 @@ export function throughWhich(names: readonly string[], links: readonly Link[]): 
   return links.filter(({ name }) => chosen.has(name))
 }
 
+export type Programs = {
+  readonly programs: readonly Program[]
+  /** Interfaces whose tcx links this process is not allowed to ask for. */
+  readonly unseen: readonly string[]
+}
+
 /**
- * Reads which BPF programs see what comes in on these interfaces: XDP, classifiers of tc(8), and tcx links.
+ * Reads which BPF programs see what comes in on these interfaces: XDP, classifiers of tc(8), and tcx links. Names of
+ * programs take CAP_SYS_ADMIN; without it those of XDP and tcx are empty.
  *
  * @throws {CommandError} when a command fails
  */
-export async function readPrograms(exec: Exec, links: readonly Link[]): Promise<readonly Program[]> {
+export async function readPrograms(exec: Exec, links: readonly Link[]): Promise<Programs> {
   const xdp = links.flatMap(({ name, xdp: programs }) =>
     programs.map((program) => ({ interface: name, hook: 'xdp' as const, name: program })),
   )
-  if (links.length === 0) return xdp
+  if (links.length === 0) return { programs: xdp, unseen: [] }
   const [tc, tcx] = await Promise.all([readFilters(exec, links), readTcx(exec, links)])
-  return [...xdp, ...tc, ...tcx]
+  return { programs: [...xdp, ...tc, ...tcx.programs], unseen: tcx.unseen }
 }
 
 /** tc(8) prints one list for each interface, in the order it was asked; an empty one where there is no filter. */
@@ -124,25 +131,30 @@ const bpfCalls: Readonly<Partial<Record<string, number>>> = {
   ppc64: 361,
 }
 
-async function readTcx(exec: Exec, links: readonly Link[]): Promise<Program[]> {
+async function readTcx(exec: Exec, links: readonly Link[]): Promise<Programs> {
   const number = bpfCalls[process.arch]
-  if (number === undefined) return []
+  if (number === undefined) return { programs: [], unseen: [] }
   const indexes = links.map(({ index }) => String(index))
   const { stdout } = await exec('perl', ['-e', queryTcx, String(number), ...indexes])
-  return stdout.split('\n').flatMap((line) => {
-    const [, index, name] = /^(\d+) (.*)$/.exec(line) ?? []
+  const answers = stdout.split('\n').flatMap((line) => {
+    const [, index, answer, name = ''] = /^(\d+) (program|denied) ?(.*)$/.exec(line) ?? []
     const link = links.find((one) => String(one.index) === index)
-    return link === undefined || name === undefined
-      ? []
-      : [{ interface: link.name, hook: 'tcx' as const, name }]
+    return link === undefined ? [] : [{ interface: link.name, answer, name }]
   })
+  return {
+    programs: answers
+      .filter(({ answer }) => answer === 'program')
+      .map(({ name, interface: at }) => ({ interface: at, hook: 'tcx' as const, name })),
+    unseen: answers.filter(({ answer }) => answer === 'denied').map((link) => link.interface),
+  }
 }
 
 /**
  * Prints index and program name for each program at BPF_TCX_INGRESS (46), by BPF_PROG_QUERY (16), BPF_PROG_GET_FD_BY_ID
  * (13) and BPF_OBJ_GET_INFO_BY_FD (15); the name stands at byte 64 of struct bpf_prog_info. Only newer versions of
  * iproute2 and bpftool show these programs. Kernels before 6.6 know no such query (EINVAL, 22); a program may go
- * between two calls (ENOENT, 2), and an interface too (ENODEV, 19).
+ * between two calls (ENOENT, 2), and an interface too (ENODEV, 19). Without CAP_SYS_ADMIN names are denied (EPERM, 1),
+ * and by seccomp profiles of container runtimes every call.
  */
 const queryTcx = `
 my $call = shift;
@@ -151,13 +163,21 @@ sub address { unpack "Q", pack "P", $_[0] }
 for my $index (@ARGV) {
   my $ids = "\\0" x 256;
   my $query = pack "LLLL Q LL QQQQ", $index, 46, 0, 0, address($ids), 64, 0, 0, 0, 0, 0;
-  if (syscall($call, 16, $query, length $query) < 0) { next if $! == 22 || $! == 19; die "bpf(2): $!\\n" }
+  if (syscall($call, 16, $query, length $query) < 0) {
+    next if $! == 22 || $! == 19;
+    if ($! == 1) { print "$index denied\\n"; next }
+    die "bpf(2): $!\\n";
+  }
   for my $id (unpack "L" . unpack("x24 L", $query), $ids) {
     my $fd = bpf(13, pack "LLL", $id, 0, 0);
-    if ($fd < 0) { next if $! == 2; die "bpf(2): $!\\n" }
+    if ($fd < 0) {
+      next if $! == 2;
+      if ($! == 1) { print "$index program\\n"; next }
+      die "bpf(2): $!\\n";
+    }
     my $info = "\\0" x 80;
     bpf(15, pack "LLQ", $fd, 80, address($info)) >= 0 or die "bpf(2): $!\\n";
-    printf "%d %s\\n", $index, unpack "x64 Z16", $info;
+    printf "%d program %s\\n", $index, unpack "x64 Z16", $info;
   }
 }`
 

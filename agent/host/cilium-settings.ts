@@ -2,12 +2,13 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CiliumSettings } from '../bypass/dataplane.ts'
 import { codeOf } from '../errors.ts'
+import type { TargetPid } from './exec.ts'
 
 /**
  * Reads how Cilium is set on this node, to be asked where its devices are: from the header that its BPF programs are
  * compiled with, which says what it came to after looking at the kernel, and else from what the agent was given.
  */
-export async function readCiliumSettings(targetPid: number, proc = '/proc'): Promise<CiliumSettings> {
+export async function readCiliumSettings(targetPid: TargetPid, proc = '/proc'): Promise<CiliumSettings> {
   const header = await readOptional(join(proc, String(targetPid), 'root', headerFile))
   const compiled = header === undefined ? {} : readHeader(header)
   if (compiled.replacesKubeProxy !== undefined && compiled.routesInBpf !== undefined) return compiled

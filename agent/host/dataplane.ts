@@ -8,7 +8,7 @@ import { program } from '../netfilter/tables.ts'
 import { families } from '../ruleset/address.ts'
 import { readLinks, readPrograms, throughWhich } from './bpf-programs.ts'
 import { readCiliumSettings } from './cilium-settings.ts'
-import type { Exec } from './exec.ts'
+import type { Exec, TargetPid } from './exec.ts'
 import { createLegacyTables } from './network.ts'
 
 /**
@@ -19,7 +19,7 @@ import { createLegacyTables } from './network.ts'
  */
 export async function readDataplane(
   exec: Exec,
-  targetPid: number,
+  targetPid: TargetPid,
   external: readonly string[],
   proc = '/proc',
 ): Promise<Dataplane> {
@@ -38,26 +38,26 @@ export async function readDataplane(
 }
 
 type Attempt = <T>(what: string, instead: T, reading: Promise<T>) => Promise<T>
-type AtInterfaces = Pick<Dataplane, 'programs' | 'switched' | 'hasCalicoDevices' | 'cilium'>
+type AtInterfaces = Pick<Dataplane, 'programs' | 'unseen' | 'switched' | 'hasCalicoDevices' | 'cilium'>
 
-const noInterfaces: AtInterfaces = { programs: [], switched: [], hasCalicoDevices: false }
+const noInterfaces: AtInterfaces = { programs: [], unseen: [], switched: [], hasCalicoDevices: false }
 
 async function readInterfaces(
   exec: Exec,
-  targetPid: number,
+  targetPid: TargetPid,
   external: readonly string[],
   proc: string,
 ): Promise<AtInterfaces> {
   const links = await readLinks(exec)
   const facing = throughWhich(external, links)
   const has = (name: string) => links.some((link) => link.name === name)
-  const [programs, cilium] = await Promise.all([
+  const [found, cilium] = await Promise.all([
     readPrograms(exec, facing),
     // HostDevice of pkg/defaults in Cilium: there whatever its settings are.
     has('cilium_host') ? readCiliumSettings(targetPid, proc) : undefined,
   ])
   return {
-    programs,
+    ...found,
     switched: facing.filter(({ kind }) => kind === 'openvswitch').map(({ name }) => name),
     hasCalicoDevices: has('bpfin.cali'),
     ...(cilium === undefined ? {} : { cilium }),
@@ -66,7 +66,7 @@ async function readInterfaces(
 
 async function readNetfilter(
   exec: Exec,
-  targetPid: number,
+  targetPid: TargetPid,
   attempt: Attempt,
 ): Promise<Pick<Dataplane, 'tables' | 'untracked'>> {
   const tables = await attempt('the nft tables of others', [], readTables(exec))
@@ -107,7 +107,7 @@ async function readTables(exec: Exec): Promise<readonly NftTable[]> {
 /** Only raw tables that exist: naming one would create it. */
 async function readUntracked(
   exec: Exec,
-  targetPid: number,
+  targetPid: TargetPid,
   tables: readonly NftTable[],
 ): Promise<UntrackedRule[]> {
   const legacyTables = createLegacyTables(targetPid)

@@ -3,6 +3,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { codeOf } from '../errors.ts'
+import type { TargetPid } from './exec.ts'
 import { isListening, parseSockets } from './sockets.ts'
 import type { Listening, SocketTable } from './sockets.ts'
 
@@ -20,7 +21,7 @@ export type ListeningOptions = {
  * @throws a system error when /proc cannot be read
  */
 export async function readListeningPorts(
-  targetPid: number,
+  targetPid: TargetPid,
   { processes = [], proc = '/proc' }: ListeningOptions = {},
 ): Promise<readonly Listening[]> {
   const tables = await Promise.all(
@@ -69,8 +70,8 @@ async function readOwners(proc: string, names: ReadonlySet<string>): Promise<Map
   return new Map(found.flat())
 }
 
-/** Processes and files may end at any time: what is gone owns nothing. */
-async function readInodes(folder: string): Promise<number[]> {
+/** The inodes of the sockets in a folder of open files. Processes and files may end at any time: what is gone owns nothing. */
+export async function readInodes(folder: string): Promise<number[]> {
   const files = await readdir(folder).catch(() => [])
   const targets = await Promise.all(files.map(async (file) => readlink(join(folder, file)).catch(() => '')))
   return targets.flatMap((target) => {

@@ -7,7 +7,7 @@ import type { NodeFacts } from '../policy/policy.ts'
 import { parseCidr } from '../ruleset/address.ts'
 import type { Cidr, Family } from '../ruleset/address.ts'
 import { CommandError } from './exec.ts'
-import type { Exec } from './exec.ts'
+import type { Exec, TargetPid } from './exec.ts'
 import type { Listening } from './sockets.ts'
 import { findTunnels, tunnelFields } from './tunnels.ts'
 
@@ -103,7 +103,7 @@ function defaultInterfaces(routes: z.infer<typeof routeList>): string[] {
 }
 
 /** Families that the namespace of a process has at all: IPv6 can be absent from a kernel. */
-export async function readFamilies(targetPid: number): Promise<readonly Family[]> {
+export async function readFamilies(targetPid: TargetPid): Promise<readonly Family[]> {
   const hasIpv6 = await readFile(`/proc/${targetPid}/net/if_inet6`).then(
     () => true,
     () => false,
@@ -112,7 +112,7 @@ export async function readFamilies(targetPid: number): Promise<readonly Family[]
 }
 
 /** Reads which tables the legacy backend holds; a kernel without it has no such file. */
-export function createLegacyTables(targetPid: number): LegacyTables {
+export function createLegacyTables(targetPid: TargetPid): LegacyTables {
   return async (family) => {
     const name = family === 'ipv4' ? 'ip_tables_names' : 'ip6_tables_names'
     const text = await readFile(`/proc/${targetPid}/net/${name}`, 'utf8').catch(noFile)

@@ -1,9 +1,9 @@
-import { readFile, readlink } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { codeOf } from '../errors.ts'
 import { parseCidr } from '../ruleset/address.ts'
 import type { Cidr } from '../ruleset/address.ts'
+import { readInside } from './read-inside.ts'
 
 /**
  * Reads the name servers of the host that a process runs on, by its `/etc/resolv.conf`; where that names only the stub
@@ -46,37 +46,4 @@ function isStub({ address }: Cidr): boolean {
 
 function isLoopback({ address }: Cidr): boolean {
   return address.startsWith('127.') || address === '::1'
-}
-
-/** As many links as the kernel follows. */
-const mostLinks = 40
-
-/**
- * Reads a file as a process whose root directory is `root` would. The kernel would take an absolute link, which
- * `/etc/resolv.conf` often is, for one in our own file system.
- */
-async function readInside(root: string, path: string): Promise<string> {
-  const done: string[] = []
-  const rest = partsOf(path)
-  let links = 0
-  for (let next = rest.shift(); next !== undefined; next = rest.shift()) {
-    const target = next === '..' ? undefined : await readlink(join(root, ...done, next)).catch(noLink)
-    if (next === '..') done.pop()
-    else if (target === undefined) done.push(next)
-    else {
-      links += 1
-      if (links > mostLinks) break
-      if (target.startsWith('/')) done.length = 0
-      rest.unshift(...partsOf(target))
-    }
-  }
-  return readFile(join(root, ...done), 'utf8')
-}
-
-function partsOf(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.')
-}
-
-function noLink(error: unknown): undefined {
-  if (codeOf(error) !== 'EINVAL') throw error
 }

@@ -5,14 +5,20 @@ import type { Generation, Journal } from '../confirm/generation.ts'
  * A generation as bytes: a line of JSON, and then the files one after another as they are, so that they need not be
  * copied or escaped. Files that could not be read are left out.
  */
-export function encodeGeneration({ hash, files, labels, confirmedAt }: Generation): readonly Uint8Array[] {
+export function encodeGeneration({
+  hash,
+  files,
+  labels,
+  narrowed,
+  confirmedAt,
+}: Generation): readonly Uint8Array[] {
   const kept = files.flatMap((file) => ('bytes' in file ? [file] : []))
   const listed = kept.map(({ path, kind, bytes }) => ({
     path,
     ...(kind === undefined ? {} : { kind }),
     bytes: bytes.byteLength,
   }))
-  const line = JSON.stringify({ hash, labels, confirmedAt, files: listed })
+  const line = JSON.stringify({ hash, labels, narrowed, confirmedAt, files: listed })
   return [Buffer.from(`${line}\n`), ...kept.map(({ bytes }) => bytes)]
 }
 
@@ -32,8 +38,8 @@ export function decodeGeneration(content: Buffer): Generation | { readonly probl
 }
 
 /** Only what a journal is made of: a value of this type may carry more, such as all that was read with it. */
-export function encodeJournal({ trial, quarantined, mode }: Journal): readonly Uint8Array[] {
-  return [Buffer.from(`${JSON.stringify({ trial, quarantined, mode })}\n`)]
+export function encodeJournal({ trial, quarantined, wide, uncut, mode }: Journal): readonly Uint8Array[] {
+  return [Buffer.from(`${JSON.stringify({ trial, quarantined, wide, uncut, mode })}\n`)]
 }
 
 export function decodeJournal(content: Buffer): Journal | { readonly problem: string } {
@@ -43,6 +49,7 @@ export function decodeJournal(content: Buffer): Journal | { readonly problem: st
 const generationLine = z.object({
   hash: z.string(),
   labels: z.record(z.string(), z.string()),
+  narrowed: z.array(z.string()).exactOptional(),
   confirmedAt: z.string(),
   files: z.array(
     z.object({
@@ -55,7 +62,12 @@ const generationLine = z.object({
 
 const journalLine = z.object({
   trial: z
-    .object({ hash: z.string(), passedBefore: z.array(z.string()), startedAt: z.string() })
+    .object({
+      hash: z.string(),
+      passedBefore: z.array(z.string()),
+      narrows: z.literal(true).exactOptional(),
+      startedAt: z.string(),
+    })
     .exactOptional(),
   quarantined: z.array(
     z.object({
@@ -66,6 +78,8 @@ const journalLine = z.object({
       at: z.string(),
     }),
   ),
+  wide: z.object({ hash: z.string(), probe: z.string(), reason: z.string(), at: z.string() }).exactOptional(),
+  uncut: z.literal(true).exactOptional(),
   mode: z.string().exactOptional(),
 })
 

@@ -5,6 +5,7 @@ import type { Store, Stored } from '../confirm/keeping.ts'
 import { codeOf, isExpected, messageOf, OutsideError } from '../errors.ts'
 import { bootFile, bootScriptFile } from './boot-restore.ts'
 import { modeFile } from './mode-file.ts'
+import { serverFile } from './server-file.ts'
 import { readSealed, removeTemporaries, writeSealed } from './sealed-file.ts'
 import { decodeGeneration, decodeJournal, encodeGeneration, encodeJournal } from './state-content.ts'
 
@@ -35,7 +36,11 @@ export function openStateFolder(folder: string): Store {
     }
   }
   return {
-    read: async () => inTurn(async () => readAll(folder)),
+    read: async () =>
+      inTurn(async () => {
+        await removeTemporaries(folder, names).catch(ignoreSystemError)
+        return readStateFolder(folder)
+      }),
     saveLastGood: async (generation) => inTurn(async () => save('last-good', encodeGeneration(generation))),
     saveJournal: async (journal) => inTurn(async () => save('journal', encodeJournal(journal))),
   }
@@ -67,10 +72,10 @@ export async function removeStateFolder(
 
 const names = ['last-good', 'journal'] as const
 type Name = (typeof names)[number]
-const removable: readonly string[] = [...names, modeFile, bootFile, bootScriptFile]
+const removable: readonly string[] = [...names, serverFile, modeFile, bootFile, bootScriptFile]
 
-async function readAll(folder: string): Promise<Stored> {
-  await removeTemporaries(folder, names).catch(ignoreSystemError)
+/** Reads it beside an agent that may be writing, and changes nothing. Never rejects for what can be there. */
+export async function readStateFolder(folder: string): Promise<Stored> {
   const problems: string[] = []
   const readOne = async <T extends object>(name: Name, decode: (content: Buffer) => T | Problem) => {
     const file = join(folder, name)
@@ -84,7 +89,8 @@ async function readAll(folder: string): Promise<Stored> {
   const journal = (await readOne('journal', decodeJournal)) ?? { quarantined: [] }
   const kept = { ...(lastGood === undefined ? {} : { lastGood }), problems }
   // A change is confirmed first and then crossed off: the process may have ended between the two.
-  const isOver = journal.trial !== undefined && journal.trial.hash === lastGood?.hash
+  const { trial } = journal
+  const isOver = trial !== undefined && trial.narrows !== true && trial.hash === lastGood?.hash
   return { ...(isOver ? withoutTrial(journal) : journal), ...kept }
 }
 
@@ -95,13 +101,13 @@ function withoutTrial(journal: Journal): Journal {
   return rest
 }
 
-/** In a container the folder is a mount of its own, which only its host can remove. */
+/** In a container the folder is a mount of its own in a root that is read-only, which only its host can remove. */
 async function removeEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder)
     return true
   } catch (error) {
-    if (codeOf(error) === 'EBUSY') return false
+    if (codeOf(error) === 'EBUSY' || codeOf(error) === 'EROFS') return false
     throw error
   }
 }

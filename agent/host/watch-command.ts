@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { execa } from 'execa'
 import { backoffMs } from '../backoff.ts'
 import { inNetworkOf } from './exec.ts'
+import type { TargetPid } from './exec.ts'
 
 export type MonitorHandlers = {
   /** One line of what it prints. */
@@ -20,7 +21,7 @@ const healthyMs = 60_000
  * with growing delays.
  */
 export async function watchCommand(
-  targetPid: number,
+  targetPid: TargetPid,
   [program, ...args]: readonly [string, ...string[]],
   handlers: MonitorHandlers,
   signal: AbortSignal,

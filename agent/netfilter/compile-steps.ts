@@ -5,6 +5,7 @@ import { auditChainName, limitChainName } from './chain.ts'
 import type { Chain } from './chain.ts'
 import { connectionLimitMatch, rateLimitMatch } from './limit-text.ts'
 import { logMatchAndTarget } from './log-text.ts'
+import type { LogTarget, LogVerdict } from './log-text.ts'
 import { matchTexts } from './match-text.ts'
 import type { MatchContext } from './match-text.ts'
 
@@ -13,6 +14,7 @@ export type StepContext = MatchContext & {
   readonly chain: string
   /** Nothing is denied: what would be is counted and logged. */
   readonly audited: boolean
+  readonly logTarget: LogTarget
 }
 
 /** Rules of one chain, and the chains that only they lead to. */
@@ -49,13 +51,13 @@ function compileRule(rule: PolicyRule, context: StepContext): Compiled {
   const logs = (rule.log || passes) && (limited === undefined || rule.action === 'accept')
   const matches = matchTexts(rule.match, context, rule.action === 'reject' && !passes)
   const rules = matches.flatMap(({ text, protocol }) => [
-    ...(logs ? [join(text, logText(rule, passes))] : []),
+    ...(logs ? [join(text, logText(rule, passes ? 'audit' : rule.action, context.logTarget))] : []),
     join(text, commentMatch(passes ? `${nameOf(rule)} audited` : commentOf(rule)), target(protocol)),
   ])
-  return { rules, chains: limited === undefined || matches.length === 0 ? [] : [limited] }
+  return { rules, chains: limited === undefined || matches.length === 0 ? [] : limited }
 
   function target(protocol: Protocol): string {
-    if (limited !== undefined) return `${rule.action === 'accept' ? '-g' : '-j'} ${limited.name}`
+    if (limited !== undefined) return `${rule.action === 'accept' ? '-g' : '-j'} ${limited[0].name}`
     // A rule that is audited alone is only counted; a whole ruleset ends at its first match.
     if (passes) return context.audited ? '-j RETURN' : ''
     return verdict(rule, protocol, context)
@@ -79,8 +81,10 @@ function verdict({ action }: PolicyRule, protocol: Protocol, { family }: StepCon
  * Where a rule with a limit leads connections: what exceeds the limit is dropped there. What does not is accepted by
  * an accept rule, whose match has gone there for good, and comes back to the next rule from a drop rule. One chain a
  * rule, so that all its matches count into the same buckets.
+ *
+ * What is logged first goes to a chain of its own for that: to ask a bucket twice takes twice from it.
  */
-function limitChain(rule: PolicyRule, { family, audited }: StepContext): Chain | undefined {
+function limitChain(rule: PolicyRule, { family, audited, logTarget }: StepContext): LimitChains | undefined {
   const { limit, connections } = rule
   if (limit === undefined && connections === undefined) return undefined
   const passes = audited || rule.audit
@@ -91,17 +95,31 @@ function limitChain(rule: PolicyRule, { family, audited }: StepContext): Chain |
     { match: rate, what: 'over its rate' },
     { match: standing, what: 'over its connections' },
   ].filter(({ match }) => match !== '')
-  const rules = exceeding.flatMap(({ match, what }) => [
-    ...(rule.log || passes
-      ? [join(match, logMatchAndTarget(passes ? 'audit' : 'limit', rule.ruleset, rule.name))]
-      : []),
-    join(match, commentMatch(`${nameOf(rule)} ${what}`), passes ? '-j RETURN' : '-j DROP'),
-  ])
-  return { name: limitChainName(id), rules: rule.action === 'accept' ? [...rules, '-j RETURN'] : rules }
+  const verdict = passes ? '-j RETURN' : '-j DROP'
+  const logged = exceeding.map(({ match, what }) => {
+    const comment = commentMatch(`${nameOf(rule)} ${what}`)
+    if (!rule.log && !passes) return { rule: join(match, comment, verdict), chains: [] }
+    const name = limitChainName(`${id} ${what}`)
+    const rules = [logText(rule, passes ? 'audit' : 'limit', logTarget), join(comment, verdict)]
+    return { rule: join(match, comment, `-g ${name}`), chains: [{ name, rules }] }
+  })
+  const rules = logged.map((one) => one.rule)
+  return [
+    { name: limitChainName(id), rules: rule.action === 'accept' ? [...rules, '-j RETURN'] : rules },
+    ...logged.flatMap(({ chains }) => chains),
+  ]
 }
 
-function logText({ action, ruleset, name }: PolicyRule, audited: boolean): string {
-  return logMatchAndTarget(audited ? 'audit' : action, ruleset, name)
+/** The one that a rule leads to comes first, then those that only it leads to. */
+type LimitChains = readonly [Chain, ...Chain[]]
+
+function logText(rule: PolicyRule, verdict: LogVerdict, target: LogTarget): string {
+  return logMatchAndTarget(target, { verdict, ruleset: rule.ruleset, rule: loggedName(rule) })
+}
+
+/** How a rule is called in logs beside its ruleset: `ssh`, `default ingress`. */
+export function loggedName({ kind, name }: PolicyRule): string {
+  return kind === 'rule' ? name : `${kind} ${name}`
 }
 
 /** How a rule is called wherever people meet it: `worker/ssh`, `failsafe dhcp`, `default ingress`. */

@@ -7,6 +7,7 @@ import { chainNames, markerRule } from './chain.ts'
 import type { Chain, Desired } from './chain.ts'
 import { commentMatch, compileSteps, join } from './compile-steps.ts'
 import type { Compiled, StepContext } from './compile-steps.ts'
+import type { LogTarget } from './log-text.ts'
 import { createSetRegister } from './set-register.ts'
 
 /**
@@ -23,10 +24,10 @@ import { createSetRegister } from './set-register.ts'
  *                                    └── from a pod: node-firewall-pods-out
  *     OUTPUT ── node-firewall-out
  */
-export function compilePolicy(policy: Policy, family: Family): Desired {
+export function compilePolicy(policy: Policy, family: Family, logTarget: LogTarget = 'nflog'): Desired {
   const sets = createSetRegister(family, policy)
   const layout = createLayout(policy, family)
-  const base = { family, sets, audited: false }
+  const base = { family, sets, audited: false, logTarget }
   const compile = (flow: Flow, context: Pick<StepContext, 'chain' | 'view' | 'interfaceFlag'>) =>
     compileSteps(rest(policy.flows[flow]), { ...base, ...context })
 

@@ -1,3 +1,4 @@
+import type { Started } from '../host/started.ts'
 import { baseChains, ourChainPattern } from './chain.ts'
 
 const touchesOurs = new RegExp(
@@ -9,18 +10,18 @@ const generation = /^# new generation \d+ by process (\d+) \((.*)\)$/
  * Reads `nft monitor` line by line and tells when a commit of somebody else touched what we guard. A commit's lines come first;
  * the line that names its generation, and the process that made it, ends them.
  *
- * @returns a function that takes one line and answers with the culprit, or nothing if the line ends no such commit
+ * @returns a function that takes one line and answers with the culprit, which is empty where it may have been this
+ *   program, or with nothing if the line ends no such commit
  */
-export function createDriftReader(
-  isOwnProcess: (pid: number) => boolean,
-): (line: string) => string | undefined {
+export function createDriftReader(authorOf: Started['authorOf']): (line: string) => string | undefined {
   let touched = false
   return (line) => {
     if (touchesOurs.test(line)) touched = true
-    const [, pid, name] = generation.exec(line) ?? []
+    const [, pid, name = ''] = generation.exec(line) ?? []
     if (pid === undefined || !touched) return undefined
     touched = false
-    if (isOwnProcess(Number(pid))) return undefined
-    return `${name} (pid ${pid})`
+    const author = authorOf(Number(pid), name)
+    if (author === 'this program') return undefined
+    return author === 'perhaps this program' ? '' : `${name} (pid ${pid})`
   }
 }

@@ -12,15 +12,19 @@ import { isStaticName } from './ipset-text.ts'
 import { noSets } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import type { Ipsets } from './ipsets.ts'
+import type { LogTarget } from './log-text.ts'
 import { readPosition } from './position.ts'
 import type { Position } from './position.ts'
 import type { SavedTable } from './saved-table.ts'
 import type { Tables } from './tables.ts'
+import { countUnlogged } from './unlogged.ts'
 
 /** What one pass did to, and found in, the table of one family. */
 export type FamilyOutcome = {
   /** What the kernel was seen to hold; absent when it could not be read. */
   readonly seen?: Seen
+  /** What was seen before it could not be read: what was changed meanwhile is drift all the same. */
+  readonly seenBefore?: Pick<FamilyOutcome, 'left'> & { readonly seen: Seen }
   /** What was seen in force, as wanted; what differs from it later is drift. */
   readonly desired?: Desired
   readonly wrote: boolean
@@ -43,6 +47,10 @@ export type Seen = {
   readonly positions: Readonly<Partial<Record<BaseChain, Position>>>
   /** Kernel sets of ours. */
   readonly sets: number
+  /** Packets that rules would have logged but for the limit of each. */
+  readonly unlogged: number
+  /** How many elements each of them holds. */
+  readonly setSizes: ReadonlyMap<string, number>
 }
 
 /** A change that came from outside. */
@@ -54,6 +62,8 @@ export type KeepOptions = {
   readonly backend: Backend
   readonly family: Family
   readonly wanted: Wanted
+  /** Where rules that log send packets. */
+  readonly logTarget: LogTarget
   readonly rewrite: boolean
   /** Looks for kernel sets that may be left of earlier times, and at each element of long ones. */
   readonly looksCloser: boolean
@@ -77,8 +87,7 @@ export async function keepFamily(
       const table = await options.tables.read(options.backend, options.family)
       return { ...nothingDone, seen: describe(table, noSets, false) }
     }
-    const desired =
-      options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options.family) : undefined
+    const desired = options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options) : undefined
     const result = await enforceFamily({
       ...options,
       desired,
@@ -100,17 +109,27 @@ export async function keepFamily(
     }
   } catch (error) {
     if (!isExpected(error)) throw error
-    return { ...nothingDone, ...(last?.desired === undefined ? {} : { desired: last.desired }), error }
+    const seenBefore = lastSeen(last)
+    return {
+      ...nothingDone,
+      ...(seenBefore === undefined ? {} : { seenBefore }),
+      ...(last?.desired === undefined ? {} : { desired: last.desired }),
+      error,
+    }
   }
 }
 
-const compiled = new WeakMap<Policy, Partial<Record<Family, Desired>>>()
+const compiled = new WeakMap<Policy, Partial<Record<`${Family} ${LogTarget}`, Desired>>>()
 
 /** The same policy is asked for with every pass. */
-function compileOnce(policy: Policy, family: Family): Desired {
+function compileOnce(
+  policy: Policy,
+  { family, logTarget }: Pick<KeepOptions, 'family' | 'logTarget'>,
+): Desired {
   const known = compiled.get(policy) ?? {}
-  const desired = known[family] ?? compilePolicy(policy, family)
-  compiled.set(policy, { ...known, [family]: desired })
+  const key = `${family} ${logTarget}` as const
+  const desired = known[key] ?? compilePolicy(policy, family, logTarget)
+  compiled.set(policy, { ...known, [key]: desired })
   return desired
 }
 
@@ -124,6 +143,8 @@ function describe(table: SavedTable, sets: SavedSets, asWanted: boolean): Seen {
     rules: chains.reduce((sum, [, { rules }]) => sum + rules.length, 0),
     positions: Object.fromEntries(baseChains.map((base) => [base, readPosition(table, base)])),
     sets: sets.size,
+    unlogged: countUnlogged(table),
+    setSizes: new Map([...sets].map(([name, { size }]) => [name, size])),
   }
 }
 
@@ -135,19 +156,24 @@ function findDrift(
   left: readonly Difference[],
   seen: Seen,
 ): Drift[] {
-  if (last?.seen === undefined || !sameDesired(last.desired, desired)) return []
-  const { positions } = last.seen
-  const known = new Set(last.left.map(({ lines }) => lines.join('\n')))
+  const before = lastSeen(last)
+  if (before === undefined || !sameDesired(last?.desired, desired)) return []
+  const { positions } = before.seen
+  const known = new Set(before.left.map(({ lines }) => lines.join('\n')))
   const drift: Drift[] = found
     .filter(({ lines }) => !known.has(lines.join('\n')) || lines.length === 0)
     .map((difference) => ({ ...difference, healed: !left.some((other) => isSame(other, difference)) }))
   const policies = baseChains.flatMap((base): Drift[] => {
-    const [before, after] = [positions[base]?.policy, seen.positions[base]?.policy]
-    if (before === after) return []
-    const message = `the policy of ${base} went from ${before} to ${after}`
+    const [old, now] = [positions[base]?.policy, seen.positions[base]?.policy]
+    if (old === now) return []
+    const message = `the policy of ${base} went from ${old} to ${now}`
     return [{ kind: 'policy-changed', message, healed: false }]
   })
   return [...drift, ...policies]
+}
+
+function lastSeen(last: FamilyOutcome | undefined): FamilyOutcome['seenBefore'] {
+  return last?.seen === undefined ? last?.seenBefore : { seen: last.seen, left: last.left }
 }
 
 function isSame(a: Difference, b: Difference): boolean {

@@ -4,6 +4,7 @@ import type { Backend } from './backend.ts'
 import type { ProtocolTable } from './protocol-names.ts'
 import { emptyTable, parseSavedTable } from './saved-table.ts'
 import type { SavedTable } from './saved-table.ts'
+import { markVerdictMaps, mayHaveVerdictMaps } from './verdict-maps.ts'
 
 /** The filter tables of one network namespace, of every backend and family. */
 export type Tables = {
@@ -36,7 +37,16 @@ export function createTables(exec: Exec, legacyTables: LegacyTables, protocols: 
       // Naming a table with -t makes the legacy backend create it, and reading must change nothing.
       if (backend === 'legacy' && !(await legacyTables(family)).includes('filter')) return emptyTable
       const { stdout } = await exec(program(backend, family, 'save'), ['--counters', '-t', 'filter'])
-      return parseSavedTable(stdout, protocols)
+      const table = parseSavedTable(stdout, protocols)
+      if (backend === 'legacy' || !mayHaveVerdictMaps(table)) return table
+      const listed = await exec('nft', [
+        '--json',
+        'list',
+        'table',
+        family === 'ipv4' ? 'ip' : 'ip6',
+        'filter',
+      ])
+      return markVerdictMaps(table, listed.stdout)
     },
     async restore(backend, family, text) {
       const args = ['--noflush', '--counters', `--wait=${lockSeconds}`]

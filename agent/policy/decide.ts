@@ -29,6 +29,7 @@ type ResolvedFrom = {
   readonly selected: readonly Ruleset[]
   readonly facts: NodeFacts
   readonly cluster: ClusterFacts
+  readonly widens: boolean
 }
 
 /** What is known when deciding; `undefined` where it could not be had. */
@@ -41,6 +42,8 @@ export type Known = {
   readonly now: number
   /** All rulesets are in audit mode, whatever they say. */
   readonly audits?: boolean
+  /** Failsafes are as wide as if nothing were known of the cluster. */
+  readonly widens?: boolean
 }
 
 /**
@@ -48,7 +51,7 @@ export type Known = {
  * before stands, and at the very start whatever the kernel holds.
  */
 export function decide(last: Decision | undefined, known: Known): Decision {
-  const { parsed, labels, facts, cluster, now } = known
+  const { parsed, labels, facts, cluster, now, widens = false } = known
   const { problems } = parsed
   const rulesets = hasErrors(problems) ? last?.rulesets : parsed.rulesets
   const keep = (reason: Pick<Decision, 'obstacle'> & Partial<Decision>): Decision => ({
@@ -68,12 +71,12 @@ export function decide(last: Decision | undefined, known: Known): Decision {
   if (facts === undefined)
     return keep({ rulesets, obstacle: 'the interfaces of this node could not be read' })
   const meant = known.audits === true ? selected.rulesets.map(inAuditMode) : selected.rulesets
-  const resolvedFrom = { selected: meant, facts, cluster }
+  const resolvedFrom = { selected: meant, facts, cluster, widens }
   if (last?.wanted.kind === 'policy' && isCurrent(last, resolvedFrom, now)) {
     return { wanted: last.wanted, rulesets, problems, resolvedFrom }
   }
   try {
-    const policy = resolvePolicy(meant, { facts, cluster, now })
+    const policy = resolvePolicy(meant, { facts, cluster, now, widens })
     return { wanted: { kind: 'policy', policy }, rulesets, problems, resolvedFrom }
   } catch (error) {
     if (error instanceof UnresolvedError) return keep({ rulesets, obstacle: error.message })
@@ -86,11 +89,12 @@ function isCurrent({ wanted, resolvedFrom }: Decision, from: ResolvedFrom, now: 
   if (wanted.kind !== 'policy' || resolvedFrom === undefined) return false
   // The clock of the machine can be set back, too.
   if (now < wanted.policy.changedAt || now >= wanted.policy.changesAt) return false
-  const { selected, facts, cluster } = resolvedFrom
+  const { selected, facts, cluster, widens } = resolvedFrom
   return (
     selected.length === from.selected.length &&
     selected.every((ruleset, index) => ruleset === from.selected[index]) &&
     cluster === from.cluster &&
+    widens === from.widens &&
     JSON.stringify(facts) === JSON.stringify(from.facts)
   )
 }

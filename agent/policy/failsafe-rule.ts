@@ -24,6 +24,9 @@ export function failsafe(name: string, match: Match, fact?: string): PolicyRule 
   }
 }
 
+/** Sets for which private networks stand in until they are known. */
+export const failsafeSets: readonly ClusterSet[] = ['nodes', 'apiServers']
+
 /** Whether a set was read, or still stands in the kernel from before and will be. */
 export function isKnown(set: ClusterSet, { facts, cluster, follows }: FailsafeSources): boolean {
   return cluster[set] !== undefined || (follows && facts.remembered?.[set] !== undefined)

@@ -66,6 +66,7 @@ export function failsafesOf(flow: Flow, sources: FailsafeSources): readonly Poli
         ...dhcpRequests,
         ...dnsOf(sources),
         ...apiServersOf(sources),
+        ...serversOf(sources),
         ...tunnelsOf('to', sources),
       ]
     case 'podIngress':
@@ -73,6 +74,21 @@ export function failsafesOf(flow: Flow, sources: FailsafeSources): readonly Poli
     case 'podEgress':
       return [established, ...icmpErrors, dns('pods choose their name servers')]
   }
+}
+
+/** The same, and if they are to be wide, also as they are while nothing is known of the cluster. */
+export function failsafesWithin(
+  flow: Flow,
+  sources: FailsafeSources,
+  isWide: boolean,
+): readonly PolicyRule[] {
+  const rules = failsafesOf(flow, sources)
+  if (!isWide) return rules
+  const { remembered: _, ...facts } = sources.facts
+  const cluster = Object.fromEntries(Object.keys(sources.cluster).map((set) => [set, undefined]))
+  const wide = failsafesOf(flow, { ...sources, facts, cluster })
+  const known = new Set(rules.map((rule) => JSON.stringify(rule)))
+  return [...rules, ...wide.filter((rule) => !known.has(JSON.stringify(rule)))]
 }
 
 /** The key of `spec.failsafe` that a failsafe belongs to; nothing for those that always stay. */
@@ -125,6 +141,21 @@ function apiServersOf({ cluster, follows }: FailsafeSources): PolicyRule[] {
   if (isKnown) return [known]
   const ports = usualApiPorts.map(only)
   return [known, failsafe('api servers', { protocols: [tcp], ports }, 'not known yet')]
+}
+
+/**
+ * Where the kubelet and the agent find them: the address of a load balancer is none of an endpoint. In the mouth of the
+ * agent it is as a rule that of the Service, by which it finds API servers that have all moved.
+ */
+function serversOf({ facts: { servers = [] } }: FailsafeSources): PolicyRule[] {
+  return (['kubelet', 'agent'] as const).flatMap((of) => {
+    const own = servers.filter((server) => server.of === of)
+    return [...new Set(own.map(({ port }) => port))].map((port) => {
+      const cidrs = own.filter((server) => server.port === port).map(({ address }) => address)
+      const match = { protocols: [tcp], to: { cidrs, sets: [] }, ports: [only(port)] }
+      return failsafe('api servers', match, `API server of the ${of}`)
+    })
+  })
 }
 
 function types(...numbers: readonly number[]) {

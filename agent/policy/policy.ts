@@ -20,6 +20,8 @@ export type Policy = {
   readonly clusterSets: Readonly<Record<ClusterSet, readonly Cidr[]>>
   /** Those of them that were never read since this process started: what the kernel holds of them stays. */
   readonly unknownSets: ReadonlySet<ClusterSet>
+  /** Sets of the cluster that failsafes go by, in which private networks stand for nobody any more. */
+  readonly failsafesBy: readonly ClusterSet[]
   /** Rulesets whose rules let standing connections be, when they begin to deny them. */
   readonly keepsEstablished: ReadonlySet<string>
   /** When a rule expired last, in ms since the epoch; -Infinity: none has. */
@@ -89,8 +91,19 @@ export type NodeFacts = {
   readonly tunnels?: readonly Tunnel[]
   /** Name servers of the host, sorted; absent: not known, or one that runs on the host asks others. */
   readonly resolvers?: readonly Cidr[]
+  /** Nothing of the host but its network can be seen: what is not known above may be there all the same. */
+  readonly onlyNetwork?: boolean
+  /** Where the kubelet and the agent find the API server, as they are told or were seen to; sorted. */
+  readonly servers?: readonly ServerEndpoint[]
   /** Sets of the cluster that the kernel held when this process began; of their members those that are this node's. */
   readonly remembered?: Readonly<Partial<Record<ClusterSet, readonly Cidr[]>>>
+}
+
+/** An address at which somebody on this node finds the API server: often that of a load balancer. */
+export type ServerEndpoint = {
+  readonly address: Cidr
+  readonly port: number
+  readonly of: 'kubelet' | 'agent'
 }
 
 /** What carries packets of pods, or tells the way to them, between nodes. */

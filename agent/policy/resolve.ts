@@ -5,7 +5,8 @@ import { clusterSets } from '../ruleset/built-in-sets.ts'
 import type { ClusterSet } from '../ruleset/built-in-sets.ts'
 import { flows } from '../ruleset/ruleset.ts'
 import type { Flow, Rule, Ruleset } from '../ruleset/ruleset.ts'
-import { failsafesOf } from './failsafes.ts'
+import { failsafeSets, isKnown } from './failsafe-rule.ts'
+import { failsafesWithin } from './failsafes.ts'
 import { narrowFailsafes } from './narrow-failsafes.ts'
 import { followsCluster } from './needs-cluster.ts'
 import type { ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
@@ -23,6 +24,8 @@ export type Surroundings = {
   readonly cluster: ClusterFacts
   /** ms since the epoch: rules that have expired by then are left out. */
   readonly now: number
+  /** Failsafes also let pass what they would if nothing were known of the cluster. */
+  readonly widens?: boolean
 }
 
 /**
@@ -47,6 +50,9 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
     self: facts.addresses,
     clusterSets: knownSets(cluster),
     unknownSets: new Set(clusterSets.filter((set) => cluster[set] === undefined)),
+    failsafesBy: failsafeSets.filter((set) =>
+      isKnown(set, { facts, cluster, follows: followsCluster(rulesets, cluster) }),
+    ),
     keepsEstablished: new Set(
       rulesets.filter(({ established }) => established === 'keep').map(({ name }) => name),
     ),
@@ -63,12 +69,14 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
 export function hashRulesets(rulesets: readonly Ruleset[]): string {
   const hash = createHash('sha256')
   for (const ruleset of rulesets) {
-    const { name, priority, mode, established, external, defaults, failsafe, sets, rules, probes } = ruleset
+    const { name, priority, mode, established, external, defaults, logsDefaults } = ruleset
+    const { failsafe, sets, rules, probes } = ruleset
     const sortedDefaults = flows.map((flow) => defaults[flow])
     // By name and only where it is used, so that rulesets without it keep the hash they had before there was such a key.
     const later = [
       ...(probes.length === 0 ? [] : [{ probes }]),
       ...(Object.keys(failsafe).length === 0 ? [] : [{ failsafe }]),
+      ...(logsDefaults ? [{ logsDefaults }] : []),
     ]
     hash.update(
       JSON.stringify([name, priority, mode, established, external, sortedDefaults, rules, ...later]),
@@ -101,7 +109,7 @@ function stepsOf(flow: Flow, rulesets: readonly Ruleset[], surroundings: Surroun
   const enforced = rulesets.filter(({ mode }) => mode === 'enforce')
   const follows = followsCluster(rulesets, surroundings.cluster)
   const standing = narrowFailsafes(
-    failsafesOf(flow, { ...surroundings, follows }),
+    failsafesWithin(flow, { ...surroundings, follows }, surroundings.widens === true),
     flow,
     rulesets,
     surroundings,
@@ -160,7 +168,7 @@ function defaultOf(flow: Flow, rulesets: readonly Ruleset[], facts: NodeFacts): 
       name: flow,
       action,
       match,
-      log: false,
+      log: setters.some(({ logsDefaults }) => logsDefaults),
       audit: false,
     },
   ]

@@ -1,11 +1,12 @@
 import { failsafeNames } from '../ruleset/failsafe.ts'
 import type { FailsafeName } from '../ruleset/failsafe.ts'
 import { flows } from '../ruleset/ruleset.ts'
-import type { Ruleset } from '../ruleset/ruleset.ts'
+import type { Flow, Ruleset } from '../ruleset/ruleset.ts'
 import { isKnown } from './failsafe-rule.ts'
 import { isUnknownPort } from './failsafe-tunnels.ts'
 import { followsCluster, usedClusterSets } from './needs-cluster.ts'
 import type { Surroundings } from './resolve.ts'
+import { usualKubeletPort } from './usual-ports.ts'
 
 /** What the author of rulesets should know of their effect on one node, each a sentence. */
 export function warnOfPolicy(rulesets: readonly Ruleset[], surroundings: Surroundings): string[] {
@@ -17,6 +18,7 @@ export function warnOfPolicy(rulesets: readonly Ruleset[], surroundings: Surroun
     ...expired(rulesets, surroundings),
     ...switchedOff(rulesets),
     ...unknownPorts(surroundings),
+    ...unseen(rulesets, surroundings),
   ]
 }
 
@@ -35,8 +37,13 @@ function absentInterfaces(rulesets: readonly Ruleset[], { facts }: Surroundings)
     ...rules.flatMap(({ interfaces }) => interfaces ?? []),
   ])
   return [...new Set(named)]
-    .filter((name) => name !== 'any' && !facts.interfaces.some((present) => covers(name, present)))
+    .filter((name) => !hasInterface([name], facts.interfaces))
     .map((name) => `no interface is called ${name} here: what is limited to it matches nothing`)
+}
+
+/** Whether any of these names, `any` and patterns such as `bond+` among them, stands for an interface that is there. */
+export function hasInterface(names: readonly string[], present: readonly string[]): boolean {
+  return names.some((name) => name === 'any' || present.some((interfaceName) => covers(name, interfaceName)))
 }
 
 function covers(pattern: string, name: string): boolean {
@@ -102,4 +109,26 @@ function unknownPorts({ facts: { tunnels = [] } }: Surroundings): string[] {
       ({ kind, device = 'several devices' }) =>
         `no failsafe lets in ${kind} of ${device}: the port it listens on is not known`,
     )
+}
+
+/** What failsafes would follow from, had somebody seen it, where what they let pass is closed. */
+function unseen(rulesets: readonly Ruleset[], { facts, cluster }: Surroundings): string[] {
+  if (facts.onlyNetwork !== true) return []
+  const enforced = rulesets.filter(({ mode }) => mode === 'enforce')
+  const closes = (flow: Flow) =>
+    enforced.some(({ defaults }) => defaults[flow] === 'drop' || defaults[flow] === 'reject')
+  const isLeft = (name: FailsafeName) => enforced.every(({ failsafe }) => failsafe[name] === undefined)
+  const { ports: { kubelet } = {}, resolvers } = facts
+  return [
+    ...('nodes' in cluster && kubelet === undefined && closes('ingress') && isLeft('kubelet')
+      ? [
+          `nothing listens on ${usualKubeletPort}, and processes of the host cannot be seen: if the kubelet has another port, API servers lose it unless a rule accepts that`,
+        ]
+      : []),
+    ...(resolvers === undefined && closes('egress') && isLeft('dns')
+      ? [
+          "the host's name servers cannot be seen, so failsafe dns lets port 53 of anybody pass: name them in failsafe.dns",
+        ]
+      : []),
+  ]
 }

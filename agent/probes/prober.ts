@@ -9,22 +9,30 @@ export type Prober = {
   /** Runs each once. One that has not answered after 10 s, or when `signal` aborts, has failed. */
   readonly before: (probes: readonly Probe[], signal: AbortSignal) => Promise<readonly ProbeResult[]>
   /**
-   * Repeats each until it passes. Resolves as soon as all have, or when `signal` aborts: then with the last reason of
-   * those that have not, and one still under way counts as failed.
+   * Repeats each until it passes. Resolves as soon as all have, or when `time` is over: then with the last reason of
+   * those that have not, and one still under way counts as failed. However little time there is, each is tried once, for
+   * up to 5 s. `off` ends it at once.
    */
-  readonly after: (probes: readonly Probe[], signal: AbortSignal) => Promise<readonly ProbeResult[]>
+  readonly after: (
+    probes: readonly Probe[],
+    time: AbortSignal,
+    off?: AbortSignal,
+  ) => Promise<readonly ProbeResult[]>
 }
 
 const beforeLimitMs = 10_000
+const firstAttemptMs = 5_000
 const firstPauseMs = 100
 const longestPauseMs = 2_000
 
-export function createProber(clock: Pick<Clock, 'wait'>): Prober {
+export function createProber(clock: Pick<Clock, 'wait' | 'now'>): Prober {
   return {
     before: async (probes, signal) =>
       Promise.all(probes.map(async (probe) => resultOf(probe, await tryOnce(probe, clock, signal)))),
-    after: async (probes, signal) =>
-      Promise.all(probes.map(async (probe) => resultOf(probe, await tryUntilPassed(probe, clock, signal)))),
+    after: async (probes, time, off = new AbortController().signal) =>
+      Promise.all(
+        probes.map(async (probe) => resultOf(probe, await tryUntilPassed(probe, clock, time, off))),
+      ),
   }
 }
 
@@ -34,7 +42,7 @@ function resultOf({ name }: Probe, failure: string | undefined): ProbeResult {
 
 async function tryOnce(
   probe: Probe,
-  clock: Pick<Clock, 'wait'>,
+  clock: Pick<Clock, 'wait' | 'now'>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const limit = async (ended: AbortSignal) => clock.wait(beforeLimitMs, ended)
@@ -49,12 +57,14 @@ async function tryOnce(
 
 async function tryUntilPassed(
   probe: Probe,
-  clock: Pick<Clock, 'wait'>,
-  signal: AbortSignal,
+  clock: Pick<Clock, 'wait' | 'now'>,
+  time: AbortSignal,
+  off: AbortSignal,
 ): Promise<string | undefined> {
+  const signal = AbortSignal.any([time, off])
+  let outcome = await tryFirst(probe, clock, time, off)
   let failure: string | undefined
-  for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
-    const outcome = await tryBefore(probe.after, signal)
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
     if ('over' in outcome) {
       const earlier = failure === undefined ? '' : `; the attempt before: ${failure}`
       return `still under way when the time was over${outcome.over}${earlier}`
@@ -62,8 +72,31 @@ async function tryUntilPassed(
     failure = outcome.failure
     if (failure === undefined) return undefined
     await clock.wait(pauseMs, signal)
+    if (signal.aborted) return failure
+    outcome = await tryBefore(probe.after, signal)
   }
-  return failure ?? 'the time was over before the first attempt'
+}
+
+/** What waits before the probes, and a machine that is busy, may have left no time: that is no fault of the change. */
+async function tryFirst(
+  probe: Probe,
+  clock: Pick<Clock, 'wait' | 'now'>,
+  time: AbortSignal,
+  off: AbortSignal,
+): Promise<Outcome> {
+  const began = clock.now()
+  const limit = async (ended: AbortSignal) => {
+    await aborted(time, ended)
+    const left = began + firstAttemptMs - clock.now()
+    if (left > 0 && !ended.aborted) await clock.wait(left, ended)
+  }
+  return tryBefore(probe.after, off, limit)
+}
+
+/** Resolves when a signal aborts; when `ended` does it is of no interest any more. */
+async function aborted(signal: AbortSignal, ended: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { signal: ended }))
 }
 
 /**

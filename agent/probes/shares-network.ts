@@ -1,4 +1,5 @@
 import { readlink } from 'node:fs/promises'
+import type { TargetPid } from '../host/exec.ts'
 
 /**
  * Whether this process is in the network namespace of another one: TCP, HTTP and DNS probes say nothing about the
@@ -6,7 +7,7 @@ import { readlink } from 'node:fs/promises'
  *
  * @throws the error of the system call when /proc/PID/ns cannot be read.
  */
-export async function sharesNetworkWith(targetPid: number): Promise<boolean> {
+export async function sharesNetworkWith(targetPid: TargetPid): Promise<boolean> {
   const [own, other] = await Promise.all(
     ['self', targetPid].map(async (pid) => readlink(`/proc/${pid}/ns/net`)),
   )

@@ -31,6 +31,8 @@ export type Ruleset = {
   /** Interfaces that face clients; `auto` stands for those that hold a default route. */
   readonly external: 'auto' | readonly string[]
   readonly defaults: Readonly<Partial<Record<Flow, Action>>>
+  /** Whether what its defaults deny is logged. */
+  readonly logsDefaults: boolean
   /** Failsafes that it narrows or switches off; those of a ruleset in audit mode stay as they are. */
   readonly failsafe: Readonly<Partial<Record<FailsafeName, FailsafeSetting>>>
   /** Sets of the document; those of data files hold what the files say. */

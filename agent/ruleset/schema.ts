@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { reservedSetNames } from './built-in-sets.ts'
 import { failsafeSchema } from './failsafe.ts'
-import { action, address, interfaceList, isSetName } from './fields.ts'
+import { action, address, interfaceList, isSetName, yesOrNo } from './fields.ts'
 import { probeList } from './probe-schema.ts'
 import { rolloutSchema } from './rollout-schema.ts'
 import { ruleSchema } from './rule-schema.ts'
@@ -120,8 +120,9 @@ export const rulesetSchema = z
                 egress: action.optional(),
                 podIngress: action.optional(),
                 podEgress: action.optional(),
+                log: yesOrNo.optional(),
               },
-              { error: 'a map with ingress, egress, podIngress, podEgress' },
+              { error: 'a map with ingress, egress, podIngress, podEgress, log' },
             )
             .optional(),
           rollout: rolloutSchema.optional(),

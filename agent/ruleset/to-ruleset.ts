@@ -44,6 +44,7 @@ export function toRuleset(
     ...(spec.nodeSelector === undefined ? {} : { nodeSelector: spec.nodeSelector }),
     external: spec.interfaces?.external ?? 'auto',
     defaults: Object.fromEntries(setFlows.map((flow) => [flow, defaults[flow]])),
+    logsDefaults: defaults.log ?? false,
     failsafe: Object.fromEntries(setFailsafes.map((one) => [one, toSetting(failsafe[one])])),
     sets: new Map(Object.entries(spec.sets ?? {}).map(([name, set]) => [name, membersOf(set, data)])),
     rules: rules.map(toRule),

@@ -40,7 +40,8 @@ export const modeAnnotation = `${annotationPrefix}mode`
 
 /**
  * What has to be patched to get from one state of the annotations to another. A newer `verified-at` alone is
- * no reason to write unless it is due: thousands of nodes would otherwise write with every pass.
+ * no reason to write unless it is due: thousands of nodes would otherwise write with every pass. Nor is what was denied
+ * of late.
  */
 export function changedAnnotations(
   published: Readonly<Record<string, string | null | undefined>>,
@@ -49,6 +50,22 @@ export function changedAnnotations(
 ): Annotations {
   const changed = Object.entries(wanted).filter(([key, value]) => (published[key] ?? null) !== value)
   const verifiedAt = `${annotationPrefix}verified-at`
-  const worthIt = verifiedAtIsDue || changed.some(([key]) => key !== verifiedAt)
+  const details = `${annotationPrefix}status`
+  const worthIt =
+    verifiedAtIsDue ||
+    changed.some(([key, value]) => {
+      if (key === details) return withoutNews(published[key]) !== withoutNews(value)
+      return key !== verifiedAt
+    })
   return worthIt ? Object.fromEntries(changed) : {}
+}
+
+/** Details without what changes with each packet. */
+function withoutNews(text: string | null | undefined): string | null {
+  if (text === null || text === undefined || !text.includes('"denied"')) return text ?? null
+  try {
+    return JSON.stringify(JSON.parse(text), (key, value: unknown) => (key === 'denied' ? undefined : value))
+  } catch {
+    return text
+  }
 }

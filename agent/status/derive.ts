@@ -1,12 +1,14 @@
 import type { Dataplane } from '../bypass/dataplane.ts'
 import { findBypasses } from '../bypass/find-bypasses.ts'
 import { describeFinding } from '../bypass/finding.ts'
+import { warnOfUnseen } from '../bypass/judge-programs.ts'
 import type { Override } from '../confirm/break-glass.ts'
 import type { Progress } from '../confirm/trials.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import type { FamilyOutcome, Seen } from '../netfilter/keep-family.ts'
 import type { Decision } from '../policy/decide.ts'
 import type { NodeFacts } from '../policy/policy.ts'
+import { hasInterface } from '../policy/warn.ts'
 import type { Family } from '../ruleset/address.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import type {
@@ -38,6 +40,8 @@ export type Knowledge = {
   /** What is wrong with what is kept on the host. */
   readonly keptProblems?: readonly string[]
   readonly cut?: CutStatus | undefined
+  /** How what rules log is read, and what was denied most; absent: no rule logs, or nobody reads it. */
+  readonly logging?: Pick<StatusDetails, 'logging' | 'denied'> | undefined
   readonly appliedAt?: string | undefined
   readonly verifiedAt?: string | undefined
   /** Why the pass could not even begin to look at the kernel. */
@@ -80,6 +84,7 @@ export function deriveStatus(knowledge: Knowledge): Status {
       ...changeOf(knowledge.progress),
       ...(knowledge.overridden?.override === undefined ? {} : { mode: knowledge.overridden.override }),
       ...(knowledge.cut === undefined ? {} : { connections: knowledge.cut }),
+      ...knowledge.logging,
       problems: errors.slice(0, mostListed),
       warnings: warnings(knowledge),
       notEnforceable: notEnforceable(knowledge),
@@ -143,9 +148,9 @@ function describe(
   const standing = standingRules(families)
   switch (state) {
     case 'Enforcing':
-      return `${standing} verified with iptables-${knowledge.backend}`
+      return `${standing} verified with iptables-${knowledge.backend}${ofNoInterface(knowledge)}`
     case 'Auditing':
-      return `nothing is denied, only counted and logged${orderedBy(overridden)}; ${standing}`
+      return `nothing is denied, only counted and logged${orderedBy(overridden)}; ${standing}${ofNoInterface(knowledge)}`
     case 'Off':
       return overridden?.override === undefined
         ? 'no ruleset selects this node: nothing is filtered'
@@ -161,6 +166,17 @@ function describe(
     case 'Degraded':
       return [...troubles, ...errors.slice(0, 1), standing].join('; ')
   }
+}
+
+/** What is in force can still be about nothing: that is no detail. */
+function ofNoInterface({ decision }: Knowledge): string {
+  const { selected = [], facts } = decision?.resolvedFrom ?? {}
+  return selected
+    .filter(({ external }) => external !== 'auto' && !hasInterface(external, facts?.interfaces ?? []))
+    .map(({ name, external }) => {
+      return `; but ruleset ${name} matches nothing that comes in: no interface is called ${[external].flat().join(' or ')} here`
+    })
+    .join('')
 }
 
 function orderedBy(overridden: Knowledge['overridden']): string {
@@ -228,11 +244,21 @@ function warnings(knowledge: Knowledge): string[] {
         `${family}: the policy of ${base} is DROP, so what a rule accepts is dropped unless somebody else accepts it`,
     ),
   ])
-  const ofHost = [...(overridden?.problems ?? []), ...keptProblems, ...(dataplane?.unread ?? [])]
+  const ofHost = [
+    ...(overridden?.problems ?? []),
+    ...keptProblems,
+    ...(dataplane === undefined ? [] : [...dataplane.unread, ...warnOfUnseen(dataplane)]),
+    ...unread(knowledge.logging),
+  ]
   return [...ofHost, ...(facts?.warnings ?? []), ...otherRules, ...ofPolicy, ...ofInput, ...ofFamilies].slice(
     0,
     mostListed * 2,
   )
+}
+
+function unread(logging: Knowledge['logging']): string[] {
+  if (logging?.logging?.by !== 'nothing') return []
+  return [`what rules log is not read: ${logging.logging.note ?? ''}`]
 }
 
 function notEnforceable({ families, dataplane }: Knowledge): string[] {

@@ -95,6 +95,41 @@ export const detailsSchema = z
       .readonly()
       .exactOptional()
       .describe('connections that stood when rules began to deny them, as of the last time there were any'),
+    logging: z
+      .object({
+        by: z.enum(['nflog', 'kernel log', 'nothing']).describe('nothing: it is not read'),
+        note: z.string().exactOptional().describe('why it is not read, or not by NFLOG'),
+      })
+      .readonly()
+      .exactOptional()
+      .describe('how what rules log is read; absent where no rule logs'),
+    denied: z
+      .object({
+        since: time,
+        packets: count.describe('of all flows; at most 10 a second and rule are logged, and no more count'),
+        flows: z
+          .array(
+            z
+              .object({
+                verdict: z.enum(['accept', 'drop', 'reject', 'audit', 'limit']),
+                rule: z.string().describe('RULESET/RULE, or RULESET/default FLOW'),
+                protocol: z.string(),
+                from: z.string(),
+                to: z.string(),
+                port: z.int().min(0).max(65_535).exactOptional(),
+                packets: count,
+                last: time,
+              })
+              .readonly(),
+          )
+          .readonly()
+          .describe('those of most packets'),
+      })
+      .readonly()
+      .exactOptional()
+      .describe(
+        'what was denied most by rules that log, as of the last write: news of it alone are no reason for one',
+      ),
     problems: texts.describe('errors of the rulesets, with file, line and column'),
     warnings: texts,
     notEnforceable: texts.describe('what does not hold on this node, why, and what to do'),

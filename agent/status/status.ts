@@ -1,4 +1,6 @@
 import type { Override } from '../confirm/break-glass.ts'
+import type { LoggingStatus } from '../denied/news.ts'
+import type { TopFlows } from '../denied/top-flows.ts'
 import type { Backend } from '../netfilter/backend.ts'
 import type { ServicePorts } from '../policy/policy.ts'
 import type { Family } from '../ruleset/address.ts'
@@ -51,6 +53,10 @@ export type StatusDetails = {
   /** Who has overridden the rulesets of this node. */
   readonly mode?: Override
   readonly connections?: CutStatus
+  /** Absent: no rule logs. */
+  readonly logging?: LoggingStatus
+  /** What was denied most, by rules that log. */
+  readonly denied?: TopFlows
   readonly problems: readonly string[]
   readonly warnings: readonly string[]
   readonly notEnforceable: readonly string[]

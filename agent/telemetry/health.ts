@@ -1,7 +1,5 @@
-import type { Server } from 'node:http'
-
-// An import would read every export of the module, among them WebSocket, which loads 5 MB that nobody needs here.
-const { createServer } = process.getBuiltinModule('node:http')
+import { noPage } from './serve-pages.ts'
+import type { Answer, Pages } from './serve-pages.ts'
 
 export type Health = {
   /** Nothing if the agent is well, else why a restart is due. */
@@ -10,29 +8,33 @@ export type Health = {
   readonly unready: () => string | undefined
 }
 
+export type HealthSources = Health & {
+  /** What was denied of late, for people on the node; absent: nobody looks. */
+  readonly denied?: () => unknown
+}
+
 /**
- * Answers the kubelet's probes: `/healthz` fails only for what a restart can mend, `/readyz` while the rules in
- * the kernel are not known to be those that should be there.
- *
- * @throws {Error} when the address is taken
+ * Answers for the kubelet's probes: `/healthz` fails only for what a restart can mend, `/readyz` while the rules in
+ * the kernel are not known to be those that should be there. `/denied` answers nobody but this host: it names who was
+ * turned away.
  */
-export async function serveHealth(
-  { host, port }: { host: string; port: number },
-  health: Health,
-): Promise<Server> {
-  const checks = new Map([
-    ['/healthz', health.ailment],
-    ['/readyz', health.unready],
+export function healthPages({ ailment, unready, denied }: HealthSources): Pages {
+  return new Map([
+    ['/healthz', async () => answer(ailment())],
+    ['/readyz', async () => answer(unready())],
+    ['/denied', async (asker?: string) => (isLoopback(asker) ? listing(denied?.() ?? null) : noPage)],
   ])
-  const server = createServer((request, response) => {
-    const check = checks.get(request.url ?? '')
-    const complaint = check === undefined ? 'no such page' : check()
-    response.statusCode = check === undefined ? 404 : complaint === undefined ? 200 : 503
-    response.setHeader('content-type', 'text/plain')
-    response.end(`${complaint ?? 'ok'}\n`)
-  })
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => resolve(server))
-  })
+}
+
+function answer(complaint: string | undefined): Answer {
+  return { status: complaint === undefined ? 200 : 503, type: 'text/plain', text: `${complaint ?? 'ok'}\n` }
+}
+
+function listing(value: unknown): Answer {
+  return { status: 200, type: 'application/json', text: `${JSON.stringify(value)}\n` }
+}
+
+/** Of the other end of a connection. */
+function isLoopback(address = ''): boolean {
+  return /^(?:::ffff:)?127\.|^::1$/.test(address)
 }

@@ -56,7 +56,7 @@ export async function measureApiEdit(workshop: Workshop): Promise<Row[]> {
 }
 
 async function measureCase(workshop: Workshop, one: Case): Promise<number[]> {
-  const server = await startApiServer()
+  const server = await startApiServer({ node })
   server.createNode(node, {}, {}, { podCIDRs: ['10.244.1.0/24'] })
   const slices = [
     { namespace: 'default', name: 'kubernetes', service: 'kubernetes', addresses: ['192.0.2.1'], port: 443 },

@@ -7,6 +7,7 @@ import { parseUntracked } from '../../agent/bypass/untracked.ts'
 
 const bare: Dataplane = {
   programs: [],
+  unseen: [],
   switched: [],
   hasCalicoDevices: false,
   tables: [],
@@ -49,6 +50,22 @@ describe('what is found', () => {
       { programs: [ofCilium], cilium: {} },
       [/Cilium may translate NodePorts/, /Cilium may route packets of pods/],
     ],
+    [
+      'of Cilium whose programs may not be looked for, nor its settings',
+      { unseen: ['eth0'], cilium: {} },
+      [/Cilium may translate NodePorts.* on eth0, before netfilter/, /Cilium may route packets of pods/],
+    ],
+    [
+      'of Cilium whose programs may not be asked for their names, once',
+      { programs: [{ ...ofCilium, name: '' }], cilium: {} },
+      [/Cilium may translate NodePorts.* on eth0, before netfilter/, /Cilium may route packets of pods/],
+    ],
+    [
+      'of a program without a name beside Cilium that says how it is set',
+      { programs: [{ ...ofCilium, name: '' }], cilium: { replacesKubeProxy: true, routesInBpf: true } },
+      [/^a BPF program without a name \(tcx\) on eth0/],
+    ],
+    ['of interfaces whose programs may not be looked for', { unseen: ['eth0'] }, []],
     [
       'of Cilium with acceleration by XDP, once for all of its programs',
       {

@@ -33,7 +33,7 @@ test('a 401 leads to a second attempt, with credentials that are read again', as
 test('a 401 to a patch leads to one more patch', async () => {
   const server = await startServer()
   server.faults.answerNext(1, { status: 401 })
-  await connect(server).patchAnnotations({ a: 'b' })
+  await connect(server).patchAnnotations({ 'node-firewall.io/state': 'Off' })
   expect(server.requests.map(({ verb, status }) => [verb, status])).toEqual([
     ['patch', 401],
     ['patch', 200],

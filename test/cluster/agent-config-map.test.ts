@@ -31,7 +31,7 @@ describe('an agent that watches its ConfigMap', () => {
 
   beforeEach(async () => {
     host = await startHost()
-    server = await startApiServer()
+    server = await startApiServer({ node: 'test-node' })
     server.createNode('test-node')
     const anHourAgo = new Date(Date.now() - 3_600_000)
     server.objects.putConfigMap(NAME, { data: { 'worker.yaml': opening(1001) } }, anHourAgo)
@@ -71,14 +71,14 @@ describe('an agent that watches its ConfigMap', () => {
     return rules.map((text) => /--dport (100\d)\b/.exec(text)?.[1]).find((port) => port !== undefined)
   }
   async function expectPort(port: number): Promise<void> {
-    await expect.poll(openPort, { timeout: 20_000 }).toBe(String(port))
+    await expect.poll(openPort, { timeout: 45_000 }).toBe(String(port))
   }
   const writes = () => agent?.log.filter(({ msg }) => msg === 'rules written').length
   /** Two verify passes that begin from here on. */
   async function passes(): Promise<void> {
     const count = () => agent?.log.filter(({ reasons }) => String(reasons).includes('verify')).length ?? 0
     const before = count()
-    await expect.poll(count, { timeout: 20_000 }).toBeGreaterThan(before + 1)
+    await expect.poll(count, { timeout: 45_000 }).toBeGreaterThan(before + 1)
   }
   const state = () => {
     const { metadata } = server.getNode('test-node') as { metadata: { annotations?: Record<string, string> } }
@@ -144,7 +144,7 @@ describe('an agent that watches its ConfigMap', () => {
     await start()
     await expectPort(1001)
     server.objects.deleteConfigMap(NAME)
-    await expect.poll(state, { timeout: 20_000 }).toBe('Invalid')
+    await expect.poll(state, { timeout: 45_000 }).toBe('Invalid')
     const before = writes()
     await mount.write({})
     await passes()
@@ -160,7 +160,7 @@ describe('an agent that watches its ConfigMap', () => {
     await expectPort(1001)
     await edit(opening(1002))
     await expectPort(1002)
-    await expect.poll(state, { timeout: 20_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 45_000 }).toBe('Enforcing')
     await first.stop()
     await start()
     await passes()

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -7,6 +7,8 @@ import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
 import { clientAddress, createSandbox } from '../sandbox/sandbox.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
+import { agentOn } from './api-server/agent-identity.ts'
+import { kubeconfig } from './api-server/credentials.ts'
 import type { ApiServer } from './api-server.ts'
 import { startApiServer } from './cluster-server.ts'
 
@@ -68,10 +70,12 @@ afterEach(async () => {
 
 async function startMember(name: string): Promise<Member> {
   server.createNode(name)
+  const file = join(folder, `${name}.kubeconfig`)
+  await writeFile(file, kubeconfig(server.url, server.caFile, server.createToken(agentOn(name))))
   const sandbox = await createSandbox()
   const agent = await startAgent(sandbox.node, {
     rules: mount.folder,
-    kubeconfig: server.kubeconfigFile,
+    kubeconfig: file,
     args: ['--node', name, '--confirm-deadline', '2', '--backend', 'nft'],
     stateDir: join(folder, name),
   })

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
-import { AGENT_RULES } from './api-server.ts'
+import { AGENT_RULES } from './api-server/agent-identity.ts'
 
 test('the test API server gives the agent the rights of manifests/base/rbac.yaml, and no others', async () => {
   const text = await readFile(new URL('../../manifests/base/rbac.yaml', import.meta.url), 'utf8')

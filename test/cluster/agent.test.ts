@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -9,6 +9,7 @@ import type { AgentProcess } from '../sandbox/agent.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
 import { checkAnnotations } from '../status/check-annotations.ts'
+import { kubeconfig } from './api-server/credentials.ts'
 import type { ApiServer } from './api-server.ts'
 import { startApiServer } from './cluster-server.ts'
 
@@ -29,7 +30,7 @@ describe('the agent in a cluster', () => {
 
   beforeEach(async () => {
     host = await startHost()
-    server = await startApiServer()
+    server = await startApiServer({ node: 'test-node' })
     const addresses = ['192.0.2.1']
     const slice = { addressType: 'IPv4' as const, addresses, port: 443 }
     server.slices.put({ ...slice, namespace: 'default', name: 'kubernetes', service: 'kubernetes' })
@@ -47,8 +48,8 @@ describe('the agent in a cluster', () => {
   })
 
   async function start(...args: string[]): Promise<AgentProcess> {
-    const kubeconfig = server.kubeconfigFile
-    agent = await startAgent(host, { rules: mount.folder, args, kubeconfig, stateDir })
+    const { kubeconfigFile } = server
+    agent = await startAgent(host, { rules: mount.folder, args, kubeconfig: kubeconfigFile, stateDir })
     return agent
   }
 
@@ -88,7 +89,12 @@ describe('the agent in a cluster', () => {
 
   test('the commands for people find it to have in force what the files say', async () => {
     await start()
-    const env = { KUBECONFIG: server.kubeconfigFile }
+    const person = server.createToken({
+      user: 'person',
+      rules: [{ verbs: ['list', 'watch'], resources: ['nodes'] }],
+    })
+    const env = { KUBECONFIG: join(stateDir, 'kubeconfig') }
+    await writeFile(env.KUBECONFIG, kubeconfig(server.url, server.caFile, person))
     const run = async (...args: string[]) =>
       execa(process.execPath, ['agent/main.ts', ...args], { env, reject: false })
     const waited = await run('wait', '--ruleset', mount.folder, '--timeout', '40s')
@@ -134,7 +140,7 @@ describe('the agent in a cluster', () => {
     await mount.write({ 'worker.yaml': everywhere })
     await next((line) => line['state'] === 'Enforcing')
     await server.faults.acceptConnections()
-    await expect.poll(state, { timeout: 20_000 }).toBe('Enforcing')
+    await expect.poll(state, { timeout: 45_000 }).toBe('Enforcing')
   })
 
   test('puts its annotations back when somebody removes or changes them', async () => {

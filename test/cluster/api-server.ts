@@ -1,4 +1,5 @@
 import type { Identity, Rule } from './api-server/access-control.ts'
+import { AGENT_RULES, agentOn } from './api-server/agent-identity.ts'
 import type { Backend } from './api-server/backend.ts'
 import type { Kubelet } from './api-server/call.ts'
 import { createClusterObjects } from './api-server/cluster-objects.ts'
@@ -7,19 +8,20 @@ import { createCredentialFiles } from './api-server/credentials.ts'
 import { createFaultQueue } from './api-server/faults.ts'
 import type { Fault } from './api-server/faults.ts'
 import { createFront } from './api-server/front.ts'
-import type { Logged } from './api-server/front.ts'
+import type { Logged, Traffic } from './api-server/front.ts'
 import { createModel } from './api-server/model.ts'
 import { NODES } from './api-server/resources.ts'
 import { createSlices } from './api-server/slices.ts'
 import type { Slices } from './api-server/slices.ts'
 import type { Store, Stored } from './api-server/store.ts'
+import type { StartTimer } from './api-server/watch.ts'
 
 /**
  * A small API server over TLS, on loopback unless it is told otherwise, which behaves as a real one does in what the
  * agent relies on.
  *
  * It keeps Nodes, Pods with their logs, ConfigMaps, Services, EndpointSlices, Leases and Events, and what an uninstall
- * takes down. It does not know: managedFields, apply patches, PUT, defaults and validation of anything but annotations,
+ * takes down. The agent has the rights of manifests/base, and writes go by the policies there. It does not know: managedFields, apply patches, PUT, defaults and validation of anything but annotations,
  * list directives of strategic merge patches, lists of an older version.
  */
 export type ApiServer = {
@@ -47,6 +49,7 @@ export type ApiServer = {
   readonly objects: ClusterObjects
   readonly kubelet: Kubelet
   readonly openWatches: () => number
+  readonly traffic: () => Traffic
   readonly sendBookmarks: () => void
   readonly createToken: (identity: Identity) => string
   readonly revokeToken: (token: string) => void
@@ -89,11 +92,14 @@ export type ApiServerOptions = {
   /** Those that clients may know it by, besides loopback's. */
   readonly addresses?: readonly string[]
   readonly rules?: readonly Rule[]
+  /** The Node that the agent's pod runs on, as its token says; without it the agent writes nothing. */
+  readonly node?: string
   readonly futureWaitMs?: number
   readonly bookmarkEveryMs?: number
+  /** What watches go by, and what requests are noted with: the clock of the machine. */
+  readonly timer?: StartTimer
+  readonly now?: () => number
 }
-
-const SLICES = 'endpointslices.discovery.k8s.io'
 
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   return await serve(createModel(options), options)
@@ -101,19 +107,19 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
 
 /** Puts a front with faults before what decides on answers. */
 export async function serve(backend: Backend, options: ApiServerOptions): Promise<ApiServer> {
-  const { host = '127.0.0.1', rules = AGENT_RULES } = options
+  const { host = '127.0.0.1', rules = AGENT_RULES, now = () => performance.now() } = options
   const files = await createCredentialFiles(options.addresses)
   const queue = createFaultQueue()
   const { store, kubelet, answer, createToken } = backend
   const { key, certificate } = files
-  const front = createFront({ answer, faults: queue, host, port: options.port ?? 0, key, certificate })
+  const front = createFront({ answer, faults: queue, host, port: options.port ?? 0, key, certificate, now })
   const port = await front.listen()
   const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`
 
   let agentToken = ''
   const giveToken = async (rights = rules) => {
     backend.revokeToken(agentToken)
-    agentToken = createToken({ user: AGENT, rules: rights })
+    agentToken = createToken(agentOn(options.node, rights))
     await files.writeToken(agentToken)
     await files.writeKubeconfig(url, agentToken)
   }
@@ -166,6 +172,7 @@ export async function serve(backend: Backend, options: ApiServerOptions): Promis
     objects: createClusterObjects(store),
     kubelet,
     openWatches: () => front.watches.size,
+    traffic: front.traffic,
     sendBookmarks() {
       for (const watch of front.watches.values()) watch.sendBookmark()
     },
@@ -176,22 +183,3 @@ export async function serve(backend: Backend, options: ApiServerOptions): Promis
     },
   }
 }
-
-const AGENT = 'system:serviceaccount:node-firewall:node-firewall'
-
-/** What the agent's ClusterRole and its Roles allow: manifests/base/rbac.yaml. */
-export const AGENT_RULES: readonly Rule[] = [
-  { verbs: ['get', 'list', 'watch', 'patch'], resources: ['nodes'] },
-  { verbs: ['get', 'list', 'watch'], resources: [SLICES], namespace: 'node-firewall' },
-  {
-    verbs: ['get', 'list', 'watch'],
-    resources: ['configmaps'],
-    namespace: 'node-firewall',
-    names: ['node-firewall-rules'],
-  },
-  { verbs: ['get'], resources: ['pods/log'], namespace: 'node-firewall' },
-  { verbs: ['list', 'watch'], resources: [SLICES], namespace: 'default' },
-  { verbs: ['create', 'patch'], resources: ['events'], namespace: 'default' },
-  { verbs: ['get'], resources: ['leases.coordination.k8s.io'], namespace: 'kube-node-lease' },
-  { verbs: ['get'], resources: ['services'], namespace: 'kube-system', names: ['kube-dns'] },
-]

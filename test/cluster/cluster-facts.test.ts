@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { watchClusterFacts } from '../../agent/cluster/cluster-facts.ts'
 import { parseCidr } from '../../agent/ruleset/address.ts'
-import { AGENT_RULES } from './api-server.ts'
+import { AGENT_RULES } from './api-server/agent-identity.ts'
 import { NODES } from './api-server/resources.ts'
 import {
   agents,

@@ -37,7 +37,7 @@ const closedAll = rulesetOf({ interfaces: { external: ['eth0'] }, defaults: { in
 beforeEach(async () => {
   host = await startHost()
   closed = false
-  server = await startApiServer()
+  server = await startApiServer({ node: 'test-node' })
   server.createNode('test-node', {}, {}, { podCIDRs: ['10.244.1.0/24'] })
   server.slices.put(agents('ipv4', ['192.0.2.12', '192.0.2.11']))
   server.slices.put(agents('ipv6', ['2001:db8::11'], { addressType: 'IPv6' }))
@@ -69,13 +69,13 @@ async function members(set: string): Promise<string[] | undefined> {
 
 /** The first time that the agent knows all of the cluster, and has said so on its Node. */
 async function settled(): Promise<void> {
-  await expect.poll(async () => members('4-nodes'), { timeout: 10_000 }).toEqual(['192.0.2.11', '192.0.2.12'])
-  await expect.poll(async () => members('4-apiServers'), { timeout: 10_000 }).toEqual(['192.0.2.1'])
+  await expect.poll(async () => members('4-nodes'), { timeout: 45_000 }).toEqual(['192.0.2.11', '192.0.2.12'])
+  await expect.poll(async () => members('4-apiServers'), { timeout: 45_000 }).toEqual(['192.0.2.1'])
   await expect
-    .poll(() => JSON.stringify(server.getNode('test-node')), { timeout: 20_000 })
+    .poll(() => JSON.stringify(server.getNode('test-node')), { timeout: 45_000 })
     .toContain('Enforcing')
   await expect
-    .poll(() => JSON.stringify(server.getNode('test-node')), { timeout: 20_000 })
+    .poll(() => JSON.stringify(server.getNode('test-node')), { timeout: 45_000 })
     .not.toContain('could not be read')
 }
 
@@ -95,7 +95,7 @@ test('a change is in the kernel at once, with no commit of rules and no word to 
   const before = patches()
   server.slices.put(apiServers(['192.0.2.1', '192.0.2.2']))
   await expect
-    .poll(async () => members('4-apiServers'), { timeout: 10_000 })
+    .poll(async () => members('4-apiServers'), { timeout: 45_000 })
     .toEqual(['192.0.2.1', '192.0.2.2'])
   agent.signal('SIGHUP')
   await agent.next(({ reasons }) => Array.isArray(reasons) && reasons.includes('signal'))
@@ -144,7 +144,7 @@ test('rules that close some ports cost the API server nothing for the cluster, a
   const before = server.requests.length
   const other = await start()
   await other.next(({ state }) => state === 'Enforcing')
-  await expect.poll(patches, { timeout: 10_000 }).toBeGreaterThan(0)
+  await expect.poll(patches, { timeout: 45_000 }).toBeGreaterThan(0)
   const later = server.requests.slice(before).map(({ path }) => path)
   expect(later.filter((path) => path.includes('endpointslices'))).toEqual([])
   expect(await members('')).toBeUndefined()

@@ -240,12 +240,16 @@ test('reads are spread as nodes and size have it, but the first, and those that 
       }),
   }
   const text = 'x'.repeat(1024 * 1024)
+  const agents = { namespace: 'node-firewall', service: 'node-firewall' }
   const server = await startWith({ a: text })
-  for (let index = 1; index < 600; index += 1) server.createNode(`more-${index}`)
+  for (let index = 1; index <= 6; index += 1)
+    server.slices.put({ ...agents, name: `agents-${index}`, addresses: [] })
   const { reads, look, last } = follow(server, { clock })
   await watching(server)
   await until(() => expect(reads).toHaveLength(1))
-  await until(() => expect(server.requests.find(({ path }) => path === '/api/v1/nodes')?.status).toBe(200))
+  await until(() =>
+    expect(server.requests.find(({ path }) => path.endsWith('/endpointslices'))?.status).toBe(200),
+  )
   expect(waits.filter((ms) => ms > 0)).toEqual([])
   server.objects.putConfigMap(NAME, { data: { a: 'small' } })
   await until(() => expect(waits).toContain(spreadMs(text.length, 600) / 2))

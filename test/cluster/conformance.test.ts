@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import { accessConforms } from './conformance/access.ts'
+import { admissionConforms } from './conformance/admission.ts'
 import { eventsConform } from './conformance/events.ts'
 import { lifelinesConform } from './conformance/lifelines.ts'
 import { patchesConform } from './conformance/patches.ts'
@@ -31,6 +32,9 @@ function conforms(suite: Suite): void {
   readsConform(suite)
   patchesConform(suite)
   accessConforms(suite)
+  describe('admission', () => {
+    admissionConforms(suite)
+  })
   watchesConform(suite)
   slicesConform(suite)
   lifelinesConform(suite)

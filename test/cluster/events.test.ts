@@ -82,8 +82,8 @@ test('a long message is cut, and its line breaks are spaces', async () => {
 })
 
 test('a Node whose name leaves no room for more', async () => {
-  const server = await startServer()
   const nodeName = `n${'.n'.repeat(126)}`
+  const server = await startServer({ node: nodeName })
   tell(server, { nodeName }).emit(rolledBack)
   await until(() => expect(server.objects.events()).toHaveLength(1))
   expect(server.objects.events()).toMatchObject([

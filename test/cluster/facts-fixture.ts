@@ -35,7 +35,7 @@ export function apiServers(addresses: readonly string[], port = 6443) {
 
 /** A server with one Node, two agents and one API server, until the end of the test. */
 export async function startCluster(options: Options = {}): Promise<ApiServer> {
-  const server = await startApiServer(options)
+  const server = await startApiServer({ node: NODE, ...options })
   onTestFinished(() => server.close())
   server.createNode(NODE, {}, {}, { podCIDRs: ['10.244.1.0/24', 'fd44:1::/64'] })
   server.slices.put(agents('ipv4', ['10.88.0.12', '10.88.0.11']))

@@ -88,7 +88,7 @@ describe('an API server that answers with', () => {
 
   beforeEach(async () => {
     host = await startHost()
-    server = await startApiServer()
+    server = await startApiServer({ node: 'test-node' })
     putOneNodeCluster(server, 'test-node')
     kubelet = startKubelet(server, 'test-node')
     port = 1000

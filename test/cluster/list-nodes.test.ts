@@ -4,6 +4,7 @@ import { kubeconfigAccess } from '../../agent/cluster/kubeconfig.ts'
 import { connectNodes } from '../../agent/cluster/list-nodes.ts'
 import type { NodesOptions } from '../../agent/cluster/list-nodes.ts'
 import type { NodeMeta } from '../../agent/cluster/wire.ts'
+import type { Rule } from './api-server/access-control.ts'
 import type { ApiServer } from './api-server.ts'
 import { startApiServer } from './cluster-server.ts'
 import type { Options } from './cluster-server.ts'
@@ -11,7 +12,8 @@ import { NODES } from './api-server/resources.ts'
 import { hurriedClock, until } from './own-node-fixture.ts'
 
 async function startServer(nodes = 0, options: Options = {}): Promise<ApiServer> {
-  const server = await startApiServer(options)
+  const rules: readonly Rule[] = [{ verbs: ['list', 'watch'], resources: ['nodes'] }]
+  const server = await startApiServer({ rules, ...options })
   onTestFinished(() => server.close())
   for (let number = 1; number <= nodes; number += 1) server.createNode(nameOf(number), { pool: 'web' })
   return server

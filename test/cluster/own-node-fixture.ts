@@ -13,7 +13,7 @@ export const NODE = 'worker-1'
 
 /** A server with one Node, until the end of the test. */
 export async function startServer(options: Options = {}): Promise<ApiServer> {
-  const server = await startApiServer(options)
+  const server = await startApiServer({ node: NODE, ...options })
   onTestFinished(() => server.close())
   server.createNode(NODE, { pool: 'web' }, { 'example.org/owner': 'infra' })
   return server

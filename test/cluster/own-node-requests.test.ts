@@ -38,7 +38,8 @@ test('a patch sends what it is given, and nothing else', async () => {
 
 test('a patch with null removes an annotation', async () => {
   const server = await startServer()
-  const node = await connect(server).patchAnnotations({ 'example.org/owner': null })
+  server.changeNode(NODE, { annotations: { 'example.org/owner': null, 'node-firewall.io/state': 'Off' } })
+  const node = await connect(server).patchAnnotations({ 'node-firewall.io/state': null })
   expect(node?.annotations).toEqual({})
   expect(server.getNode(NODE).metadata.annotations).toBeUndefined()
 })

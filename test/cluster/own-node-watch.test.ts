@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
+import type { GetAccess } from '../../agent/cluster/access.ts'
 import type { ApiServer } from './api-server.ts'
 import { NODES } from './api-server/resources.ts'
 import { NODE, connect, hurriedClock, startServer, steppedClock, until, watch } from './own-node-fixture.ts'
+import { accessTo } from './probes-fixture.ts'
 
 test('a watch shows the Node as it is, and then each change', async () => {
   const server = await startServer()
@@ -20,14 +22,15 @@ test('it asks for metadata of this Node, with bookmarks, and not for ever', asyn
   const server = await startServer()
   watch(connect(server))
   await watching(server)
-  const [list, request] = server.requests
-  expect(list?.headers['accept']).toContain('as=PartialObjectMetadataList;')
+  const [read, request] = server.requests
+  expect(read?.path).toBe(`/api/v1/nodes/${NODE}`)
+  expect(read?.headers['accept']).toContain('as=PartialObjectMetadata;')
   expect(request?.headers['accept']).toContain('as=PartialObjectMetadata;')
   expect(Object.fromEntries(request?.query ?? [])).toEqual({
     watch: 'true',
     fieldSelector: `metadata.name=${NODE}`,
     allowWatchBookmarks: 'true',
-    resourceVersion: String(server.store.version()),
+    resourceVersion: '0',
     timeoutSeconds: '300',
   })
 })
@@ -60,9 +63,28 @@ test('a watch that was cut goes on from the last version, and misses nothing', a
     step()
     expect(nodes).toHaveLength(3)
   })
-  expect(server.requests.map(({ verb }) => verb)).toEqual(['list', 'watch', 'watch'])
+  expect(server.requests.map(({ verb }) => verb)).toEqual(['get', 'watch', 'watch'])
   expect(server.requests.at(-1)?.query.get('resourceVersion')).toBe(seen)
   expect(errors).toEqual([])
+})
+
+test('of watches that are cut before their time each comes back at another moment', async () => {
+  const server = await startServer()
+  let now = 0
+  const stepped = steppedClock()
+  const clock = { ...stepped.clock, now: () => now, random: () => 0.5 }
+  const { nodes } = watch(connect(server, { clock }))
+  await watching(server)
+  server.changeNode(NODE, { labels: { pool: 'db' } })
+  await until(() => expect(nodes.length).toBe(2))
+  server.faults.cutWatches()
+  await until(() => expect(stepped.waits).toEqual([600 + 5_000]))
+  stepped.step()
+  await watching(server)
+  now += 450_000
+  server.sendBookmarks()
+  server.faults.endWatches()
+  await until(() => expect(stepped.waits.slice(1)).toEqual([600]))
 })
 
 test('a watch that ends in order goes on from its last bookmark', async () => {
@@ -75,10 +97,10 @@ test('a watch that ends in order goes on from its last bookmark', async () => {
   server.faults.endWatches()
   await until(() => expect(verbs(server, 'watch')).toBe(2))
   expect(server.requests.at(-1)?.query.get('resourceVersion')).toBe(version)
-  expect(verbs(server, 'list')).toBe(1)
+  expect(verbs(server, 'get')).toBe(1)
 })
 
-test('410: what the server has forgotten is listed anew, without an error', async () => {
+test('410: what the server has forgotten is read anew, without an error', async () => {
   const server = await startServer()
   const { nodes, errors } = watch(connect(server))
   await watching(server)
@@ -89,7 +111,7 @@ test('410: what the server has forgotten is listed anew, without an error', asyn
   await until(() => expect(nodes.length).toBe(3))
   server.faults.compact()
   server.faults.cutWatches()
-  await until(() => expect(verbs(server, 'list')).toBe(2))
+  await until(() => expect(verbs(server, 'get')).toBe(2))
   await watching(server)
   server.changeNode(NODE, { labels: { pool: 'last' } })
   await until(() => expect(nodes.at(-1)?.labels['pool']).toBe('last'))
@@ -169,7 +191,7 @@ test('Retry-After comes before the next attempt', async () => {
 })
 
 test('without the right to watch, the Node is seen once and the error says what is missing', async () => {
-  const server = await startServer({ rules: [{ verbs: ['list'], resources: ['nodes'] }] })
+  const server = await startServer({ rules: [{ verbs: ['get'], resources: ['nodes'] }] })
   const { nodes, errors } = watch(connect(server))
   await until(() => expect(verbs(server, 'watch')).toBeGreaterThan(2))
   expect(nodes).toHaveLength(1)
@@ -179,20 +201,20 @@ test('without the right to watch, the Node is seen once and the error says what 
   )
 })
 
-test('a watch that says nothing, not even a bookmark, starts over with a list', async () => {
+test('a watch that says nothing, not even a bookmark, starts over with a look', async () => {
   const server = await startServer()
   const { nodes, errors } = watch(connect(server, { silenceMs: 50 }))
-  await until(() => expect(verbs(server, 'list')).toBeGreaterThan(1))
+  await until(() => expect(verbs(server, 'get')).toBeGreaterThan(1))
   expect(nodes).toHaveLength(1)
   // Nothing has happened, and a real server has no bookmark for that.
   expect(errors).toEqual([])
 })
 
-test('a watch whose line never ends, though letters of it come all the time, starts over with a list', async () => {
+test('a watch whose line never ends, though letters of it come all the time, starts over with a look', async () => {
   const server = await startServer()
   server.faults.answerNext(1, { verb: 'watch', body: 'drip' })
   const { nodes, errors } = watch(connect(server, { silenceMs: 500 }))
-  await until(() => expect(verbs(server, 'list')).toBeGreaterThan(1))
+  await until(() => expect(verbs(server, 'get')).toBeGreaterThan(1))
   expect(errors).toEqual([])
   server.changeNode(NODE, { labels: { pool: 'db' } })
   await until(() => expect(nodes.at(-1)?.labels['pool']).toBe('db'))
@@ -222,16 +244,34 @@ test('a token that ends during the watch is no trouble for the next one', async 
   expect(errors.filter(({ status }) => status === 401)).toEqual([])
 })
 
+test('a server that is watched and lies behind the one that was read takes nothing back', async () => {
+  const [ahead, behind] = [await startServer({ real: false }), await startServer({ real: false })]
+  const annotations = { 'node-firewall.io/mode': 'off' }
+  for (const pool of ['db', 'cache', 'web']) ahead.changeNode(NODE, { labels: { pool }, annotations })
+  let asked = 0
+  const getAccess: GetAccess = async (refused) => {
+    asked += 1
+    return accessTo(asked === 1 ? ahead : behind).getAccess(refused)
+  }
+  const { nodes, errors } = watch(connect(behind, { getAccess }))
+  await watching(behind)
+  for (const pool of ['db', 'cache', 'web', 'last'])
+    behind.changeNode(NODE, { labels: { pool }, annotations })
+  await until(() => expect(nodes.at(-1)?.labels).toEqual({ pool: 'last' }))
+  expect(nodes.map(({ annotations: each }) => each['node-firewall.io/mode'])).toEqual(['off', 'off'])
+  expect(errors).toEqual([])
+})
+
 test('a Node that is deleted is reported once; one made again is seen', async () => {
   const server = await startServer()
   const { nodes, errors } = watch(connect(server))
   await watching(server)
   server.deleteNode(NODE)
   await until(() => expect(errors).toHaveLength(1))
-  expect(errors[0]?.message).toBe(`LIST /api/v1/nodes: 404 NotFound nodes "${NODE}" not found`)
+  expect(errors[0]?.message).toBe(`GET /api/v1/nodes/${NODE}: 404 NotFound nodes "${NODE}" not found`)
   server.faults.compact()
   server.faults.endWatches()
-  await until(() => expect(verbs(server, 'list')).toBe(2))
+  await until(() => expect(verbs(server, 'get')).toBe(2))
   await watching(server)
   server.createNode(NODE, { pool: 'web' }, { 'example.org/owner': 'infra' })
   await until(() => expect(nodes).toHaveLength(2))

@@ -119,6 +119,16 @@ describe('the taint that nodes join with', () => {
     expect(patches(server)).toHaveLength(5)
   })
 
+  test('of a Node that is not its own: refused, and not tried again', async () => {
+    const server = await startServer({ node: 'worker-2', real: false })
+    setTaints(server, [own])
+    await expect(removeStartupTaint(NODE, clientOf(server))).rejects.toThrow(
+      /403 Forbidden .* an agent on node "worker-2" may not write to node "worker-1"/,
+    )
+    expect(taintsOf(server)).toEqual([own])
+    expect(patches(server)).toHaveLength(1)
+  })
+
   test.each([
     [
       'without rights',

@@ -51,6 +51,28 @@ describe('a change of rules', () => {
     expect(node.disk.journal.trial).toBeUndefined()
   })
 
+  test('that was rolled back is owed a cut until it is made, by the next agent too', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    expect(node.trials().owesCut()).toBe(false)
+    node.write(bad)
+    await node.run()
+    expect(node.trials().owesCut()).toBe(false)
+    await node.expire()
+    expect(node.trials().owesCut()).toBe(true)
+    await node.restart()
+    expect(node.trials().owesCut()).toBe(true)
+    node.write(better)
+    await node.run()
+    expect(node.confirmed).toEqual(['good', 'better'])
+    expect(node.trials().owesCut()).toBe(true)
+    await node.trials().noteCut()
+    await node.restart()
+    expect(node.trials().owesCut()).toBe(false)
+    expect(node.disk.journal.quarantined).toHaveLength(1)
+  })
+
   test('the first of all is rolled back to no rules at all', async () => {
     const node = await createVirtualNode(cuts)
     node.write(bad)
@@ -104,6 +126,21 @@ describe('a change of rules', () => {
     await node.run()
     expect(node.confirmed).toEqual(['bad-all'])
     expect(node.history).toEqual(['bad-all'])
+  })
+
+  test('that only one family takes is rolled back, also when the probes pass after the deadline', async () => {
+    let works = false
+    const node = await createVirtualNode((inForce) => inForce.includes('better') && !works, ['lease'])
+    node.write(good)
+    await node.run()
+    node.refusing.add('ipv6')
+    node.write(better)
+    await node.run()
+    works = true
+    await node.expire()
+    await node.run()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ hash: 'better', probe: 'ipv6' }])
   })
 
   test('that only one family takes is rolled back in both', async () => {
@@ -258,6 +295,125 @@ describe('in the middle of a change', () => {
     await node.run()
     await node.expire()
     expect(node.kernel()).toBe('good')
+  })
+})
+
+describe('failsafes that become narrow once the change is confirmed', () => {
+  /** Whoever goes by nodes cuts the Lease, in rules that say so. */
+  const cutsNarrow = (inForce: string, probe: string) =>
+    probe === 'lease' && inForce.startsWith('good by') && inForce.includes('nodes')
+  const narrowAfter = async (cut: (inForce: string, probe: string) => boolean) => {
+    const node = await createVirtualNode(cut)
+    node.write(good)
+    await node.run()
+    expect(node.disk.lastGood?.narrowed).toEqual([])
+    return node
+  }
+
+  test('are tried, and stay narrow when all works', async () => {
+    const node = await narrowAfter(cuts)
+    node.know('nodes', 'apiServers')
+    await node.run()
+    expect(node.kernel()).toBe('good by nodes and apiServers')
+    expect(node.disk.lastGood?.narrowed).toEqual(['nodes', 'apiServers'])
+    expect(node.disk.journal).toEqual({ quarantined: [] })
+    expect(node.trials().progress()).toBeUndefined()
+    // One change was confirmed, not two.
+    expect(node.confirmed).toEqual(['good'])
+    await node.restart()
+    expect(node.history).toEqual(['none', 'good', 'good by nodes and apiServers'])
+  })
+
+  test('are wide again at the deadline when a probe fails, and are not tried again', async () => {
+    const node = await narrowAfter(cutsNarrow)
+    node.know('nodes')
+    await node.run()
+    expect(node.kernel()).toBe('good by nodes')
+    expect(node.trials().progress()).toMatchObject({ kind: 'confirming', hash: 'good' })
+    expect(node.disk.journal.trial).toMatchObject({ hash: 'good', narrows: true })
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.wide).toMatchObject([{ hash: 'good', probe: 'lease', reason: 'Error: no answer' }])
+    expect(node.rolledBack).toEqual([])
+    expect(node.trials().progress()).toBeUndefined()
+    expect(node.trials().problems().join()).toContain('with narrow ones lease failed: Error: no answer')
+    await node.restart()
+    node.know('nodes', 'apiServers')
+    await node.run()
+    expect(node.history).toEqual(['none', 'good', 'good by nodes', 'good'])
+  })
+
+  test('are tried with the next change, which is judged by itself', async () => {
+    const node = await narrowAfter(cutsNarrow)
+    node.know('nodes')
+    await node.run()
+    await node.expire()
+    node.write(better)
+    await node.run()
+    expect(node.kernel()).toBe('better by nodes')
+    expect(node.confirmed).toEqual(['good', 'better'])
+    expect(node.trials().problems()).toEqual([])
+  })
+
+  test('stay wide for what stands, while another change is rolled back', async () => {
+    const node = await narrowAfter(
+      (inForce, probe) => cutsNarrow(inForce, probe) || cuts(inForce.replace(/ by .*/, ''), probe),
+    )
+    node.know('nodes')
+    node.write(bad)
+    await node.run()
+    expect(node.kernel()).toBe('bad-lease by nodes')
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.trials().progress()).toMatchObject({ kind: 'rolled back' })
+  })
+
+  test('that cut are found by the next agent, which goes on with the trial', async () => {
+    const node = await narrowAfter(cutsNarrow)
+    node.know('nodes')
+    await node.run()
+    await node.restart()
+    expect(node.kernel()).toBe('good by nodes')
+    expect(node.trials().progress()).toMatchObject({ kind: 'confirming', probes: ['api server', 'lease'] })
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+  })
+
+  test('cost no trial when members come and go, nor when the change was confirmed with them', async () => {
+    const node = await createVirtualNode(cuts)
+    node.know('nodes', 'apiServers')
+    node.write(good)
+    await node.run()
+    expect(node.disk.lastGood?.narrowed).toEqual(['nodes', 'apiServers'])
+    node.learn()
+    await node.run()
+    await node.restart()
+    // After a restart of the machine nothing is known at first.
+    node.know()
+    await node.run()
+    node.know('nodes', 'apiServers')
+    await node.pass()
+    expect(node.kernel()).toBe('good by nodes and apiServers')
+    expect(node.trials().progress()).toBeUndefined()
+    expect(node.disk.journal.trial).toBeUndefined()
+  })
+
+  test('are not tried where nobody has kept by what they were confirmed', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    const { narrowed: _, ...older } = node.disk.lastGood ?? {
+      hash: '',
+      files: [],
+      labels: {},
+      confirmedAt: '',
+    }
+    node.disk.lastGood = older
+    await node.restart()
+    node.know('nodes')
+    await node.pass()
+    expect(node.kernel()).toBe('good by nodes')
+    expect(node.trials().progress()).toBeUndefined()
   })
 })
 

@@ -3,7 +3,7 @@ import { OutsideError } from '../../agent/errors.ts'
 import { createTrials } from '../../agent/confirm/trials.ts'
 import type { InForce, Trials } from '../../agent/confirm/trials.ts'
 import type { Turn } from '../../agent/rollout/gate.ts'
-import type { Generation, Journal, Quarantined } from '../../agent/confirm/generation.ts'
+import type { Generation, Journal, Quarantined, Wide } from '../../agent/confirm/generation.ts'
 import { createKeeping } from '../../agent/confirm/keeping.ts'
 import type { Store } from '../../agent/confirm/keeping.ts'
 import type { Policy } from '../../agent/policy/policy.ts'
@@ -32,6 +32,10 @@ export type VirtualNode = {
   restart(): Promise<void>
   /** The next pass finds other members of a set, and writes. */
   learn(): void
+  /** Sets of the cluster become known: narrow failsafes stand behind the name in the kernel, as in `good by nodes`. */
+  know(...sets: readonly string[]): void
+  /** Whose failsafes stay wide. */
+  readonly wide: Wide[]
   readonly trials: () => Trials
   /** Nearly full: there is room for the journal, not for rulesets. */
   readonly disk: { lastGood?: Generation; journal: Journal; full: boolean | 'nearly' }
@@ -59,6 +63,7 @@ export async function createVirtualNode(
   const history = [first]
   const disk: VirtualNode['disk'] = { journal: { quarantined: [] }, full: false }
   const rolledBack: Quarantined[] = []
+  const wide: Wide[] = []
   const confirmed: string[] = []
   const outcomes: string[] = []
   const ailing = new Set<string>()
@@ -67,6 +72,7 @@ export async function createVirtualNode(
   let written: Text | 'broken' | 'nothing' = 'nothing'
   const due = { isDue: false }
   let hasLearnt = false
+  let known: readonly string[] = []
   let trials: Trials
 
   const works = (probe: string) =>
@@ -102,7 +108,8 @@ export async function createVirtualNode(
     createTrials(await createKeeping(store, parseRulesets), {
       probesFor,
       before: async (probes, signal) => results(probes, async (probe) => probe.before(signal)),
-      async after(probes, signal) {
+      async after(probes, time, off) {
+        const signal = AbortSignal.any([time, off])
         const failed = await results(probes, async (probe) => probe.after(signal))
         if (failed.every((result) => !('failure' in result))) return failed
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
@@ -119,9 +126,11 @@ export async function createVirtualNode(
       waitFor: async (promise) => promise,
       onChange: () => (due.isDue = true),
       onConfirmed: (hash) => void confirmed.push(hash),
+      onWide: (one) => void wide.push(one),
       onRolledBack: (quarantined) => void rolledBack.push(quarantined),
       now: () => new Date(0),
     })
+  const rulesetOfKernel = (text: string) => text.split(' by ')[0] ?? ''
   const put = (name: string): InForce[] => {
     const isNew = hasLearnt
     hasLearnt = false
@@ -130,7 +139,7 @@ export async function createVirtualNode(
         const failure = 'the kernel refused it'
         return {
           family,
-          ruleset: before,
+          ruleset: rulesetOfKernel(before),
           asWanted: before === name,
           wrote: false,
           ...(before === name ? {} : { failure }),
@@ -138,7 +147,7 @@ export async function createVirtualNode(
       }
       kernel.set(family, name)
       if (history.at(-1) !== name) history.push(name)
-      return { family, ruleset: name, asWanted: true, wrote: isNew || before !== name }
+      return { family, ruleset: rulesetOfKernel(name), asWanted: true, wrote: isNew || before !== name }
     })
   }
   const node: VirtualNode = {
@@ -154,6 +163,8 @@ export async function createVirtualNode(
     trials: () => trials,
     write: (text) => void (written = text),
     learn: () => void (hasLearnt = true),
+    know: (...sets) => void (known = sets),
+    wide,
     async pass() {
       due.isDue = false
       const { files, rulesets, problems } = filesOf(written)
@@ -165,7 +176,7 @@ export async function createVirtualNode(
               ? { kind: 'whatever is there' }
               : hash === undefined
                 ? { kind: 'nothing' }
-                : { kind: 'policy', policy: { hash } as Policy },
+                : { kind: 'policy', policy: { hash, failsafesBy: known } as unknown as Policy },
           rulesets,
           problems,
         },
@@ -178,10 +189,17 @@ export async function createVirtualNode(
           : choice.kind === 'standing'
             ? (choice.parsed.rulesets[0]?.name ?? 'none')
             : undefined
+      const isNarrow = known.length > 0 && wanted !== 'none' && 'widens' in choice && !choice.widens
+      const by = isNarrow ? ` by ${known.join(' and ')}` : ''
       const inForce =
         wanted === undefined
-          ? [...kernel].map(([family, ruleset]) => ({ family, ruleset, asWanted: false, wrote: false }))
-          : put(wanted)
+          ? [...kernel].map(([family, text]) => ({
+              family,
+              ruleset: rulesetOfKernel(text),
+              asWanted: false,
+              wrote: false,
+            }))
+          : put(`${wanted}${by}`)
       await trials.catchUp()
       await trials.settle(inForce)
     },

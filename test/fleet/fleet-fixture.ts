@@ -12,7 +12,7 @@ export async function startCluster(
   nodes: Readonly<Record<string, Readonly<Record<string, string>>>>,
   labels: Readonly<Record<string, string>> = {},
 ): Promise<ApiServer> {
-  const server = await startApiServer()
+  const server = await startApiServer({ rules: [{ verbs: ['list', 'watch'], resources: ['nodes'] }] })
   onTestFinished(() => server.close())
   for (const [name, annotations] of Object.entries(nodes)) server.createNode(name, labels, annotations)
   return server

@@ -33,3 +33,13 @@ test.each([
 ])('a program that %s', async (_, program, args, complaint) => {
   await expect(exec(program, args)).rejects.toThrow(complaint)
 })
+
+test('in the network namespace that this program is in nothing stands before a program', async () => {
+  const here = createExec('self')
+  const { stdout } = await here('sh', ['-c', 'echo $PPID'])
+  expect(stdout).toBe(`${process.pid}\n`)
+  await expect(here('/nowhere/iptables', [])).rejects.toThrow(
+    'running /nowhere/iptables: failed to execute /nowhere/iptables: no such file',
+  )
+  await expect(here('sh', ['-c', 'echo no memory >&2; exit 4'])).rejects.toThrow('exit status 4: no memory')
+})

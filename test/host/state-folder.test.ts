@@ -67,6 +67,7 @@ const anyJournal = fc.record(
         at: fc.string(),
       }),
     ),
+    uncut: fc.constant(true as const),
     mode: fc.string(),
   },
   { requiredKeys: ['quarantined'] },

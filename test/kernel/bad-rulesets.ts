@@ -14,8 +14,9 @@ export type BadRuleset = {
 
 const { balancer, endpoint, service } = controlPlaneAddress
 const networkOfBalancer = ['192.0.2.0/24', '2001:db8:c::/48']
-/** Nobody in the cluster tells of the balancer, so no failsafe knows it. */
+/** Nobody in the cluster tells of the balancer: only who goes there knows it. */
 const byBalancer = { apiServer: 'balancer', kubelet: 'balancer' } as const
+const unsaved = { failsafe: { apiServers: 'off' } } as const
 const egress = { direction: 'egress' } as const
 const allClosed = {
   interfaces: { external: ['any'] },
@@ -64,31 +65,35 @@ export const badRulesets: readonly BadRuleset[] = [
   },
   {
     name: 'nothing may go out, and all go to the API server by its load balancer',
-    spec: { defaults: { egress: 'drop' } },
+    spec: { ...unsaved, defaults: { egress: 'drop' } },
     ways: byBalancer,
     cuts: ['api server', 'lease'],
   },
   {
-    name: 'nothing may go out, and only the kubelet goes by the load balancer',
-    spec: { defaults: { egress: 'reject' } },
+    name: 'the failsafe of the API servers is narrowed to endpoints, and the kubelet goes by the load balancer',
+    spec: { failsafe: { apiServers: { to: ['apiServers'] } }, defaults: { egress: 'reject' } },
     ways: { kubelet: 'balancer', apiServer: 'service' },
     cuts: ['lease'],
   },
   {
-    name: 'nothing may go out, and only pods go by the load balancer',
-    spec: { defaults: { egress: 'drop' } },
+    name: 'the same, and only pods go by the load balancer',
+    spec: { failsafe: { apiServers: { to: ['apiServers'] } }, defaults: { egress: 'drop' } },
     ways: { apiServer: 'balancer' },
     cuts: ['api server'],
   },
   {
     name: 'a port that is not meant for the API server',
-    spec: { rules: [{ name: 'no 6443', ...egress, action: 'reject', protocol: 'tcp', ports: [6443] }] },
+    spec: {
+      ...unsaved,
+      rules: [{ name: 'no 6443', ...egress, action: 'reject', protocol: 'tcp', ports: [6443] }],
+    },
     ways: byBalancer,
     cuts: ['api server', 'lease'],
   },
   {
     name: 'a list of bad addresses with the load balancer on it',
     spec: {
+      ...unsaved,
       sets: { bad: [...networkOfBalancer, '203.0.113.0/24'] },
       rules: [{ name: 'bad', ...egress, action: 'drop', to: ['bad'] }],
     },
@@ -104,6 +109,7 @@ export const badRulesets: readonly BadRuleset[] = [
   {
     name: 'a long list of bad addresses with the load balancer on it',
     spec: {
+      ...unsaved,
       sets: {
         bad: [...networkOfBalancer, ...Array.from({ length: 40 }, (_, index) => `203.0.113.${index * 2}`)],
       },
@@ -115,6 +121,7 @@ export const badRulesets: readonly BadRuleset[] = [
   {
     name: 'only one family is thought of, over the other one',
     spec: {
+      ...unsaved,
       rules: [
         { name: 'api', ...egress, action: 'accept', protocol: 'tcp', to: [balancer.ipv4], ports: [6443] },
       ],
@@ -126,6 +133,7 @@ export const badRulesets: readonly BadRuleset[] = [
   {
     name: 'the API server is let in, and not out',
     spec: {
+      ...unsaved,
       rules: [{ name: 'api', action: 'accept', protocol: 'tcp', from: [balancer.ipv4], ports: [6443] }],
       defaults: { egress: 'drop' },
     },
@@ -152,7 +160,7 @@ export const badRulesets: readonly BadRuleset[] = [
   },
   {
     name: 'all is closed, and all go by the load balancer',
-    spec: allClosed,
+    spec: { ...unsaved, ...allClosed },
     ways: { ...byBalancer, calls: 'balancer' },
     cuts: ['api server', 'lease', 'kubelet log'],
   },
@@ -169,6 +177,29 @@ export const harmlessRulesets: readonly BadRuleset[] = [
     name: 'all is closed, and the API server is found by its Service',
     spec: { defaults: { ingress: 'reject', egress: 'reject', podIngress: 'reject', podEgress: 'reject' } },
     ways: { apiServer: 'service', family: 'ipv6' },
+    cuts: [],
+  },
+  {
+    name: 'nothing may go out, and all go to the API server by its load balancer',
+    spec: { defaults: { egress: 'drop' } },
+    ways: byBalancer,
+    cuts: [],
+  },
+  {
+    name: 'nothing may go out, and only the kubelet goes by the load balancer',
+    spec: { defaults: { egress: 'reject' } },
+    ways: { kubelet: 'balancer', apiServer: 'service' },
+    cuts: [],
+  },
+  {
+    name: 'a long list of bad addresses with the load balancer on it, by which the agent goes too',
+    spec: {
+      sets: {
+        bad: [...networkOfBalancer, ...Array.from({ length: 40 }, (_, index) => `203.0.113.${index * 2}`)],
+      },
+      rules: [{ name: 'bad', ...egress, action: 'drop', to: ['bad'] }],
+    },
+    ways: { family: 'ipv6', ...byBalancer },
     cuts: [],
   },
   {

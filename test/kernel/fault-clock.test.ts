@@ -43,7 +43,7 @@ describe.runIf((await usableBackends()).includes('nft'))('the clock of the machi
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'node-firewall-clock-'))
     host = await startHost()
-    server = await startApiServer()
+    server = await startApiServer({ node: 'test-node' })
     putOneNodeCluster(server, 'test-node')
     kubelet = startKubelet(server, 'test-node')
     await setClock(0)

@@ -17,6 +17,8 @@ export type Given = {
   readonly files: Readonly<Record<string, string>>
   readonly cluster?: ClusterFacts
   readonly reason?: Trigger['reason']
+  /** Narrow failsafes have failed, or were not tried yet. */
+  readonly widens?: boolean
 }
 
 /** One pass of the agent; rejects when anything is not as it should be after it. */
@@ -24,6 +26,7 @@ export type Keep = (given: Given) => Promise<Memory>
 
 const nothingBeside: Dataplane = {
   programs: [],
+  unseen: [],
   switched: [],
   hasCalicoDevices: false,
   tables: [],
@@ -36,7 +39,7 @@ export async function createKeeper(host: Host, backend: Backend): Promise<Keep> 
   const tables = await openTables(host)
   const ipsets = createIpsets(host.exec)
   let memory = noMemory
-  return async ({ files, cluster = noClusterFacts, reason = 'files' }) => {
+  return async ({ files, cluster = noClusterFacts, reason = 'files', widens = false }) => {
     const sources = Object.entries(files).map(([path, text]) => {
       const bytes = Buffer.from(text)
       return path.endsWith('.yaml') ? { path, bytes } : { path, bytes, kind: 'data' as const }
@@ -55,7 +58,7 @@ export async function createKeeper(host: Host, backend: Backend): Promise<Keep> 
       detectBackend: async () => backend,
       dryRun: false,
       onNewRules: () => {},
-      trials: noTrials,
+      trials: { ...noTrials, choose: async () => ({ kind: 'candidate', widens }) },
       override: () => ({ problems: [] }),
       now: () => new Date(),
       elapsedMs: () => performance.now(),

@@ -44,7 +44,7 @@ export async function createKillShim() {
     async disarm(): Promise<void> {
       await rm(plan ?? '', { force: true })
       const ended = async () => (await Promise.all((await startedPids()).map(hasEnded))).every(Boolean)
-      await expect.poll(ended, { timeout: 15_000, interval: 5 }).toBe(true)
+      await expect.poll(ended, { timeout: 45_000, interval: 5 }).toBe(true)
     },
     remove: shims.remove,
   }

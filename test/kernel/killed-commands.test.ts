@@ -9,7 +9,7 @@ import { createMount, startAgent } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
-import { createSandbox, nodeAddress } from '../sandbox/sandbox.ts'
+import { clientAddress, createSandbox, nodeAddress } from '../sandbox/sandbox.ts'
 import { dump } from './dump.ts'
 import { rulesetOf } from './enforce.ts'
 import { createShims } from './shims.ts'
@@ -140,6 +140,43 @@ describe.each(backends)(
       const line = await second.next(({ msg }) => msg.startsWith('standing connections that are denied'))
       expect(line['cut']).toBe(1)
       await ended
+      await second.stop()
+      await Promise.all([rules.remove(), shims.remove(), sandbox.close()])
+    })
+
+    test('leaves it to the next one to cut what a trial let in that it had rolled back', async () => {
+      const probes = [{ name: 'internet', icmp: clientAddress.internet.ipv4, timeout: '200ms' }]
+      const open = { name: 'web', action: 'accept', protocol: 'tcp', ports: [80] }
+      const deaf = { name: 'deaf', direction: 'egress', action: 'drop', protocol: 'icmp' }
+      const closed = rulesetOf({ probes, defaults: { ingress: 'reject' } })
+      const bad = rulesetOf({ probes, defaults: { ingress: 'reject' }, rules: [open, deaf] })
+      const [sandbox, rules, shims] = await Promise.all([
+        createSandbox(),
+        createMount({ 'a.yaml': closed }),
+        createShims(),
+      ])
+      const stateDir = join(shims.folder, 'state')
+      const args = ['--backend', backend, '--confirm-deadline', '4']
+      const start = async (env: NodeJS.ProcessEnv) =>
+        startAgent(sandbox.node, { rules: rules.folder, args, stateDir, env, inNetwork: true })
+      await sandbox.node.listen('tcp', 80)
+      const first = await start(shims.env)
+      await first.next(({ msg }) => msg === 'the change is confirmed')
+      const name = `iptables-${backend}-restore`
+      const real = execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim()
+      await rules.write({ 'a.yaml': bad })
+      await first.next(({ msg }) => msg === 'rules written')
+      const held = `exec 3<>/dev/tcp/${nodeAddress.ipv4}/80; cat <&3`
+      const ended = sandbox.internet.exec('bash', ['-c', held]).catch(() => {})
+      await expect.poll(async () => sandbox.node.received(80)).toBe(1)
+      await shims.put(name, `${real} "$@"; kill -KILL $PPID`)
+      await expect(first.next(() => false)).rejects.toThrow('SIGKILL')
+
+      const second = await start({})
+      const line = await second.next(({ msg }) => msg.startsWith('standing connections that are denied'))
+      expect(line['cut']).toBe(1)
+      await ended
+      expect(second.log.find(({ state }) => state !== undefined)?.['state']).toBe('RolledBack')
       await second.stop()
       await Promise.all([rules.remove(), shims.remove(), sandbox.close()])
     })

@@ -111,7 +111,7 @@ describe.each(backends)('the agent on iptables-%s', (backend) => {
       return details.connections
     }
     // The pass after the cut writes it.
-    await expect.poll(connections, { timeout: 5_000 }).toMatchObject({ cut: 2, failed: 0, notes: [] })
+    await expect.poll(connections, { timeout: 45_000 }).toMatchObject({ cut: 2, failed: 0, notes: [] })
   })
 
   test('a rule that expires is gone then', async () => {
@@ -121,7 +121,7 @@ describe.each(backends)('the agent on iptables-%s', (backend) => {
     await start({ 'rules.yaml': rulesetOf({ ...closed, rules }) })
     expect(await probe(22)).toEqual(['accepted', 'accepted'])
     await expect
-      .poll(async () => probe(22), { timeout: 20_000, interval: 300 })
+      .poll(async () => probe(22), { timeout: 45_000, interval: 300 })
       .toEqual(['refused', 'refused'])
   })
 

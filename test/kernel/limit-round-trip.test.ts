@@ -141,9 +141,12 @@ function ruleOf(family: Family): fc.Arbitrary<string> {
     .record({ max: fc.integer({ min: 0, max: 4_294_967_295 }), scope })
     .map((limit) => `${connectionLimitMatch(limit, family)} -m comment --comment "a b" -j DROP`)
   const log = fc
-    .tuple(verdict, fc.option(rulesetName, { nil: undefined }), ruleName)
-    .map(
-      ([outcome, ruleset, rule]) => `-m comment --comment "a b" ${logMatchAndTarget(outcome, ruleset, rule)}`,
-    )
+    .record({
+      target: fc.constantFrom('kernel' as const, 'nflog' as const),
+      verdict,
+      ruleset: fc.option(rulesetName, { nil: undefined }),
+      rule: ruleName,
+    })
+    .map(({ target, ...name }) => `-m comment --comment "a b" ${logMatchAndTarget(target, name)}`)
   return fc.tuple(before, fc.oneof(rate, connections, log)).map(([first, rest]) => first + rest)
 }

@@ -1,8 +1,15 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { digestOf } from '../../agent/confirm/trials.ts'
+import { readRulesetFiles } from '../../agent/host/ruleset-files.ts'
+import { openStateFolder } from '../../agent/host/state-folder.ts'
 import { unreadClusterFacts } from '../../agent/policy/policy.ts'
+import { hashRulesets } from '../../agent/policy/resolve.ts'
 import { parseCidr } from '../../agent/ruleset/address.ts'
+import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import { createMount } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { startHost } from '../sandbox/host.ts'
@@ -64,6 +71,45 @@ describe.each(await usableBackends())('commands on a node of a cluster, iptables
     const asked = ['--from', '192.0.2.1', '--to', '192.0.2.9', '--proto', 'udp', '--port', '8472']
     const explained = await run('explain', mount.folder, ...live(), ...asked)
     expect(explained.stdout).toContain('because: ingress: failsafe tunnels (vxlan 8472 of pods) says accept')
+  })
+
+  test('verify compares with what was confirmed before, when the files were rolled back', async () => {
+    const keep = await createKeeper(host, backend)
+    await keep({ files, cluster })
+    const bad = await createMount({ 'worker.yaml': closed.replace('reject', 'drop') })
+    const state = await mkdtemp(join(tmpdir(), 'node-firewall-state-'))
+    const [good, tried] = await Promise.all([mount, bad].map(async ({ folder }) => readRulesetFiles(folder)))
+    const [confirmed = '', hash = ''] = [good, tried].map((some = []) =>
+      hashRulesets(parseRulesets(some).rulesets),
+    )
+    const kept = openStateFolder(state)
+    const at = '2026-01-01T00:00:00.000Z'
+    await kept.saveLastGood({ hash: confirmed, files: good ?? [], labels: {}, confirmedAt: at })
+    const compare = async () =>
+      run(
+        'verify',
+        ...live(),
+        '--standalone',
+        '--rules',
+        bad.folder,
+        '--backend',
+        backend,
+        '--state-dir',
+        state,
+      )
+    const quarantined = { hash, text: digestOf(tried ?? []), probe: 'lease', reason: 'not renewed', at }
+    await kept.saveJournal({ quarantined: [{ ...quarantined, text: 'of another file' }] })
+    expect((await compare()).exitCode).toBe(3)
+    await kept.saveJournal({ quarantined: [quarantined] })
+    const why = `ruleset ${hash} was rolled back, lease failed: not renewed; compared with what was confirmed before: ${confirmed}`
+    expect(await compare()).toEqual({ exitCode: 0, stdout: `${why}\n${inSync.stdout}` })
+
+    await kept.saveJournal({ quarantined: [quarantined], mode: 'off' })
+    const overridden = await compare()
+    expect(overridden.exitCode).toBe(3)
+    expect(overridden.stdout).toMatch(/^compared with mode off, by order of the annotation/)
+    expect((await readdir(state)).toSorted()).toEqual(['journal', 'last-good'])
+    await Promise.all([bad.remove(), rm(state, { recursive: true })])
   })
 
   test('who is in a set can be said instead', async () => {

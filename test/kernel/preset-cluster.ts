@@ -37,8 +37,8 @@ export const ownPodsOnly = { ...knownOfCluster, podCIDRs: cidrs(podNetwork.node)
 /** What listens besides the listeners of the sandbox: everything a rule names must be there to be refused. */
 const listeners = {
   node: {
-    tcp: [53, 179, 2379, 2380, 4194, 4244, 5473, 9099, 10_249, 10_255, 10_256, 10_257],
-    udp: [53, 4789, 51_820],
+    tcp: [53, 80, 179, 2379, 2380, 4194, 4244, 5473, 7946, 9099, 10_249, 10_255, 10_256, 10_257],
+    udp: [53, 443, 3784, 4789, 7946, 51_820],
   },
   internet: { tcp: [22, 80], udp: [123, 443] },
   private: { tcp: [22], udp: [443] },

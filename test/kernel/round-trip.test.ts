@@ -36,6 +36,7 @@ const cluster = {
   apiServers: ['192.0.2.1'].map(parseCidr),
   podCIDRs: undefined,
 }
+const targets = ['nflog', 'kernel'] as const
 let host: Host
 
 beforeAll(async () => {
@@ -49,13 +50,13 @@ describe.each(backends)('on iptables-%s', (backend) => {
     const tables = createTables(host.exec, async () => ['filter'], protocols)
     const ipsets = createIpsets(host.exec)
     await fc.assert(
-      fc.asyncProperty(rulesetDocuments(), async (document) => {
+      fc.asyncProperty(rulesetDocuments(), fc.constantFrom(...targets), async (document, target) => {
         const parsed = parseRulesets([
           { path: 'generated.yaml', bytes: Buffer.from(JSON.stringify(document)) },
         ])
         fc.pre(!hasErrors(parsed.problems))
         const policy = resolvePolicy(parsed.rulesets, { facts, cluster, now: 0 })
-        const desired = compilePolicy(policy, family)
+        const desired = compilePolicy(policy, family, target)
         await ipsets.prepare(desired.sets, await ipsets.read())
         await tables.restore(backend, family, freshText(desired))
         const table = await tables.read(backend, family)

@@ -8,13 +8,13 @@ import { goodSpec, inState, openTrialNode, passOnce, untilConfirmed, writesOf } 
 import type { TrialNode } from './trial-node.ts'
 
 const patient = { timeout: 30_000 }
-/** Until the API servers are known, a failsafe reaches the balancer too: that must not count. */
+/** Until the API servers are known, a rule for whoever may be one reaches the balancer too: that must not count. */
 const onlyPodsByBalancer = { apiServer: 'balancer' } as const
 
 /** How an agent ends, the change it ends in, and the probe that fails. */
 const ends = [
-  ['SIGKILL', { defaults: { egress: 'drop' } }, 'api server'],
-  ['SIGTERM', { failsafe: { dns: 'off' }, defaults: { egress: 'reject' } }, 'api server'],
+  ['SIGKILL', { failsafe: { apiServers: 'off' }, defaults: { egress: 'drop' } }, 'api server'],
+  ['SIGTERM', { failsafe: { apiServers: 'off', dns: 'off' }, defaults: { egress: 'reject' } }, 'api server'],
   [
     'SIGKILL',
     {

@@ -1,5 +1,8 @@
+import type { IValidatingAdmissionPolicy } from 'kubernetes-models/admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy'
+import type { IValidatingAdmissionPolicyBinding } from 'kubernetes-models/admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding'
 import type { IDaemonSet } from 'kubernetes-models/apps/v1/DaemonSet'
 import type { IJob } from 'kubernetes-models/batch/v1/Job'
+import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy'
 import type { IClusterRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole'
 import type { IClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding'
 import type { IRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role'
@@ -9,6 +12,7 @@ import type { INamespace } from 'kubernetes-models/v1/Namespace'
 import type { IResourceQuota } from 'kubernetes-models/v1/ResourceQuota'
 import type { IService } from 'kubernetes-models/v1/Service'
 import type { IServiceAccount } from 'kubernetes-models/v1/ServiceAccount'
+import type { PodMonitor, PrometheusRule } from './prometheus-operator.ts'
 
 export type Manifest =
   | IClusterRole
@@ -17,11 +21,16 @@ export type Manifest =
   | IDaemonSet
   | IJob
   | INamespace
+  | PodMonitor
+  | PrometheusRule
+  | INetworkPolicy
   | IResourceQuota
   | IRole
   | IRoleBinding
   | IService
   | IServiceAccount
+  | IValidatingAdmissionPolicy
+  | IValidatingAdmissionPolicyBinding
 
 /** The only object of a kind. */
 export function only<Kind extends Manifest['kind']>(manifests: readonly Manifest[], kind: Kind) {

@@ -1,25 +1,18 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
-import { hasKubectl, kustomize } from './kustomize.ts'
+import { hasKubectl, kustomize, root } from './kustomize.ts'
 import { all, type Manifest, only } from './manifest.ts'
 import { findProblems } from './schema.ts'
 
-const folders = ['manifests/base', 'manifests/overlays/lke', 'manifests/overlays/kind']
+const overlays = await readdir(join(root, 'manifests', 'overlays'))
+const folders = ['manifests/base', ...overlays.map((name) => `manifests/overlays/${name}`)]
 
-const roles = [
+const ownRoles = [
   ['node-firewall-nodes', 'node-firewall', slices(['get', 'list', 'watch'])],
   ['node-firewall-api-servers', 'default', slices(['list', 'watch'])],
-  [
-    'node-firewall-rules',
-    'node-firewall',
-    {
-      apiGroups: [''],
-      resources: ['configmaps'],
-      resourceNames: ['node-firewall-rules'],
-      verbs: ['get', 'list', 'watch'],
-    },
-  ],
   ['node-firewall-log', 'node-firewall', { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }],
   [
     'node-firewall-lease',
@@ -34,11 +27,25 @@ const roles = [
   ['node-firewall-events', 'default', { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] }],
 ] as const
 
+/** Of the component api-watch, which every overlay has, and the base has not. */
+const watchRole = [
+  'node-firewall-rules',
+  'node-firewall',
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: ['node-firewall-rules'],
+    verbs: ['get', 'list', 'watch'],
+  },
+] as const
+
 function slices(verbs: readonly string[]) {
   return { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs }
 }
 
 describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
+  const isOverlay = folder !== 'manifests/base'
+  const roles = isOverlay ? [...ownRoles, watchRole] : ownRoles
   let manifests: Manifest[]
 
   beforeAll(async () => {
@@ -61,7 +68,13 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
   it('puts everything but its rights elsewhere into its own namespace, which admits privileged pods', () => {
     const namespace = only(manifests, 'Namespace').metadata
     expect(namespace?.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'privileged' })
-    const clusterWide = new Set(['Namespace', 'ClusterRole', 'ClusterRoleBinding'])
+    const clusterWide = new Set([
+      'Namespace',
+      'ClusterRole',
+      'ClusterRoleBinding',
+      'ValidatingAdmissionPolicy',
+      'ValidatingAdmissionPolicyBinding',
+    ])
     const found = manifests.map(({ kind, metadata }) => [kind, metadata?.name, metadata?.namespace])
     const expected = ({ kind, metadata }: Manifest) => {
       if (clusterWide.has(kind)) return undefined
@@ -71,6 +84,11 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     expect(found).toEqual(
       manifests.map((manifest) => [manifest.kind, manifest.metadata?.name, expected(manifest)]),
     )
+  })
+
+  it('labels all of its objects, those of components too', () => {
+    const labels = manifests.map(({ metadata }) => metadata?.labels?.['app.kubernetes.io/part-of'])
+    expect(labels).toEqual(manifests.map(() => 'node-firewall'))
   })
 
   it('selects the pods it makes', () => {
@@ -110,7 +128,7 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
       { name: 'NODE_FIREWALL_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
       { name: 'NODE_FIREWALL_POD', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'NODE_FIREWALL_RULES', value: '/etc/node-firewall/rules' },
-      { name: 'NODE_FIREWALL_CONFIGMAPS', value: 'node-firewall-rules' },
+      ...(isOverlay ? [{ name: 'NODE_FIREWALL_CONFIGMAPS', value: 'node-firewall-rules' }] : []),
     ])
   })
 
@@ -163,10 +181,46 @@ describe.skipIf(!hasKubectl()).each(folders)('%s', (folder) => {
     })
   })
 
-  it('may read and patch Nodes and nothing else', () => {
+  it('may read and patch Nodes, not list them, and nothing else', () => {
     expect(only(manifests, 'ClusterRole').rules).toEqual([
-      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
+      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'watch', 'patch'] },
     ])
+  })
+
+  it('has policies for all that it may write, for its account and no other', () => {
+    const policies = all(manifests, 'ValidatingAdmissionPolicy')
+    const limited = policies.flatMap(({ spec }) => spec?.matchConstraints?.resourceRules ?? [])
+    const may = [...all(manifests, 'Role'), ...all(manifests, 'ClusterRole')].flatMap(
+      ({ rules }) => rules ?? [],
+    )
+    const writing = may.filter(({ verbs }) => verbs.some((verb) => !['get', 'list', 'watch'].includes(verb)))
+    const resources = (rules: readonly { resources?: readonly string[] }[]) =>
+      rules.flatMap((rule) => rule.resources ?? []).toSorted()
+    expect(resources(writing)).toEqual(['events', 'nodes'])
+    expect(resources(limited)).toEqual(['events', 'nodes', 'nodes/*'])
+    const { name, namespace } = only(manifests, 'ServiceAccount').metadata ?? {}
+    for (const { spec } of policies) {
+      expect(spec?.failurePolicy).toBe('Fail')
+      expect(spec?.matchConditions?.map(({ expression }) => expression)).toEqual([
+        `request.userInfo.username == 'system:serviceaccount:${namespace}:${name}'`,
+      ])
+      for (const { reason } of spec?.validations ?? []) expect(reason).toBe('Forbidden')
+    }
+  })
+
+  it('has every policy in force', () => {
+    const names = all(manifests, 'ValidatingAdmissionPolicy').map(({ metadata }) => metadata?.name)
+    const bindings = all(manifests, 'ValidatingAdmissionPolicyBinding').map(({ spec }) => spec)
+    expect(bindings).toEqual(names.map((policyName) => ({ policyName, validationActions: ['Deny'] })))
+  })
+
+  it('cuts off pods of others in its namespace, and none of its own', () => {
+    const { podSelector, policyTypes, ...rest } = only(manifests, 'NetworkPolicy').spec ?? {}
+    expect([policyTypes, rest]).toEqual([['Ingress', 'Egress'], {}])
+    const part = daemonSet()?.template.metadata?.labels?.['app.kubernetes.io/part-of']
+    expect(podSelector).toEqual({
+      matchExpressions: [{ key: 'app.kubernetes.io/part-of', operator: 'NotIn', values: [part] }],
+    })
   })
 
   it.each(roles)('has the Role %s in %s, bound to its ServiceAccount', (name, namespace, rule) => {

@@ -10,6 +10,7 @@ import { mergeCidrs } from '../../agent/ruleset/merge-cidrs.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import type { SourceFile } from '../../agent/ruleset/parse.ts'
 import { flows } from '../../agent/ruleset/ruleset.ts'
+import { selectRulesets } from '../../agent/ruleset/select.ts'
 import { hasKubectl, kustomize, root } from './kustomize.ts'
 import { only } from './manifest.ts'
 
@@ -77,8 +78,33 @@ describe.skipIf(!hasKubectl())('choosing presets', () => {
     expect(await keys('manifests/base')).toEqual([])
   })
 
-  it('the overlay for LKE deploys one', async () => {
-    expect(await keys('manifests/overlays/lke')).toEqual(['lke-worker.yaml'])
+  it.each([
+    ['lke', ['lke-worker.yaml']],
+    ['eks', ['eks-worker.yaml']],
+    ['gke', ['gke-worker.yaml']],
+    ['kind', ['kind.yaml', 'kubernetes-control-plane.yaml', 'kubernetes-worker.yaml']],
+    [
+      'bare-metal',
+      [
+        'bare-metal.yaml',
+        'kubernetes-control-plane.yaml',
+        'kubernetes-worker.yaml',
+        'nodeports-private.yaml',
+      ],
+    ],
+  ])('the overlay %s deploys rulesets that are right and go together', async (overlay, expected) => {
+    const { data = {} } = only(await kustomize(`manifests/overlays/${overlay}`), 'ConfigMap')
+    expect(Object.keys(data).toSorted()).toEqual(expected)
+    const files = Object.entries(data).map(([path, content]) => ({ path, bytes: Buffer.from(content) }))
+    const { rulesets, problems } = parseRulesets(files)
+    expect(problems).toEqual([])
+    for (const labels of [{}, { 'node-role.kubernetes.io/control-plane': '' }]) {
+      const selected = selectRulesets(rulesets, labels)
+      expect(selected.problems).toEqual([])
+      const dead = findDeadRules(selected.rulesets, Date.now()).map(({ by }) => by?.ruleset)
+      // What it is for beside kubernetes-worker: its rules for NodePorts come first.
+      expect(dead.filter((by) => by !== 'nodeports-private')).toEqual([])
+    }
   })
 
   it('an overlay of one’s own takes any presets and adds files', async () => {

@@ -1,5 +1,9 @@
+import { ValidatingAdmissionPolicy } from 'kubernetes-models/admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy'
+import { ValidatingAdmissionPolicyBinding } from 'kubernetes-models/admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding'
 import { DaemonSet } from 'kubernetes-models/apps/v1/DaemonSet'
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment'
 import { Job } from 'kubernetes-models/batch/v1/Job'
+import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy'
 import { ClusterRole } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole'
 import { ClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding'
 import { Role } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role'
@@ -9,19 +13,24 @@ import { Namespace } from 'kubernetes-models/v1/Namespace'
 import { ResourceQuota } from 'kubernetes-models/v1/ResourceQuota'
 import { Service } from 'kubernetes-models/v1/Service'
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount'
+import { operatorSchemas } from './prometheus-operator.ts'
 
 const models = [
   ClusterRole,
   ClusterRoleBinding,
   ConfigMap,
   DaemonSet,
+  Deployment,
   Job,
   Namespace,
+  NetworkPolicy,
   ResourceQuota,
   Role,
   RoleBinding,
   Service,
   ServiceAccount,
+  ValidatingAdmissionPolicy,
+  ValidatingAdmissionPolicyBinding,
 ]
 
 /**
@@ -29,6 +38,11 @@ const models = [
  * with no more than a warning.
  */
 export function findProblems(object: { apiVersion: string; kind: string }): string[] {
+  const ofOperator = operatorSchemas.find(({ shape }) => shape.kind.value === object.kind)
+  if (ofOperator !== undefined) {
+    const { issues = [] } = ofOperator.safeParse(object).error ?? {}
+    return issues.map(({ path, message }) => `${path.join('/')}: ${message}`)
+  }
   const Model = models.find(
     ({ apiVersion, kind }) => apiVersion === object.apiVersion && kind === object.kind,
   )

@@ -4,7 +4,12 @@ import { hasKubectl, kustomize } from './kustomize.ts'
 import { all, type Manifest, only } from './manifest.ts'
 import { findProblems } from './schema.ts'
 
-const OUTSIDE = new Set(['ClusterRole', 'ClusterRoleBinding'])
+const OUTSIDE = new Set([
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'ValidatingAdmissionPolicy',
+  'ValidatingAdmissionPolicyBinding',
+])
 const NAMESPACE = 'node-firewall'
 
 describe.skipIf(!hasKubectl())('manifests/uninstall', () => {
@@ -86,7 +91,7 @@ describe.skipIf(!hasKubectl())('manifests/uninstall', () => {
       ({ kind, metadata }) =>
         kind !== 'Namespace' && (OUTSIDE.has(kind) || metadata?.namespace !== NAMESPACE),
     )
-    expect(outside.length).toBeGreaterThanOrEqual(6)
+    expect(outside.length).toBeGreaterThanOrEqual(10)
     expect(taken()).toEqual(expect.arrayContaining(outside.map(pathOf)))
   })
 
@@ -120,7 +125,8 @@ describe.skipIf(!hasKubectl())('manifests/uninstall', () => {
   }
 })
 
-function pathOf({ kind, metadata }: Manifest): string {
+function pathOf({ apiVersion, kind, metadata }: Manifest): string {
   const namespace = metadata?.namespace === undefined ? '' : `namespaces/${metadata.namespace}/`
-  return `/apis/rbac.authorization.k8s.io/v1/${namespace}${kind.toLowerCase()}s/${metadata?.name}`
+  const plural = `${kind.toLowerCase()}s`.replace(/ys$/, 'ies')
+  return `/apis/${apiVersion}/${namespace}${plural}/${metadata?.name}`
 }

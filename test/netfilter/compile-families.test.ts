@@ -58,6 +58,7 @@ function policyOf({ flow, side, action, hasPorts, list }: Setting): Policy {
     keepsEstablished: new Set(),
     changedAt: -Infinity,
     changesAt: Infinity,
+    failsafesBy: [],
     unknownSets: new Set(),
     warnings: [],
   }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { createDriftReader } from '../../agent/netfilter/drift-events.ts'
 
 function culprits(lines: readonly string[], own: readonly number[] = []): string[] {
-  const read = createDriftReader((pid) => own.includes(pid))
+  const read = createDriftReader((pid) => (own.includes(pid) ? 'this program' : 'somebody else'))
   return lines.flatMap((line) => read(line) ?? [])
 }
 
@@ -49,4 +49,14 @@ test.each([
 test('what this agent did itself is no drift, and hides nobody else', () => {
   const others = flush.map((line) => line.replace('11054', '7'))
   expect(culprits([...flush, ...others], [11_054])).toEqual(['iptables-nft (pid 7)'])
+})
+
+test('what may be of this agent has no culprit, and is told all the same', () => {
+  const names: string[] = []
+  const read = createDriftReader((_, name) => {
+    names.push(name)
+    return 'perhaps this program'
+  })
+  expect(flush.map(read)).toEqual([undefined, ''])
+  expect(names).toEqual(['iptables-nft'])
 })

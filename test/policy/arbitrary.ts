@@ -61,6 +61,7 @@ export function rulesetWith(rules: readonly Rule[], more: Partial<Ruleset> = {})
     established: 'cut',
     external: 'auto',
     defaults: {},
+    logsDefaults: false,
     failsafe: {},
     sets: new Map([
       ['short', ['10.1.0.0/16', 'fd00:1::/32'].map(parseCidr)],

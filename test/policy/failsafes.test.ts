@@ -404,6 +404,62 @@ describe('spec.failsafe', () => {
   })
 })
 
+describe('where the kubelet and the agent find the API server', () => {
+  const servers = [
+    { address: parseCidr('203.0.113.80'), port: 443, of: 'kubelet' },
+    { address: parseCidr('203.0.113.81'), port: 6443, of: 'kubelet' },
+    { address: parseCidr('10.96.0.1'), port: 443, of: 'agent' },
+  ] as const
+  const facts = { servers }
+  test.each<[string, Given, Connection, string]>([
+    [
+      'a load balancer',
+      { facts },
+      outgoing('203.0.113.80', 443, 6),
+      'api servers: API server of the kubelet',
+    ],
+    ['another port of it', { facts }, outgoing('203.0.113.80', 6443, 6), 'reject'],
+    [
+      'another address, at a port of its own',
+      { facts },
+      outgoing('203.0.113.81', 6443, 6),
+      'api servers: API server of the kubelet',
+    ],
+    ['another protocol', { facts }, outgoing('203.0.113.80', 443, 17), 'reject'],
+    ['one beside it', { facts }, outgoing('203.0.113.82', 443, 6), 'reject'],
+    [
+      'the Service, whoever answers there',
+      { facts },
+      {
+        ...outgoing('198.51.100.77', 6443, 6),
+        dialled: { address: '10.96.0.1', port: 443 },
+      },
+      'api servers: API server of the agent',
+    ],
+    [
+      'a host in no cluster on which a kubelet runs',
+      { facts, cluster: standalone },
+      outgoing('203.0.113.80', 443, 6),
+      'api servers: API server of the kubelet',
+    ],
+    [
+      'narrowed with the others',
+      { facts, spec: { failsafe: { apiServers: { to: ['198.51.100.10'] } } } },
+      outgoing('203.0.113.80', 443, 6),
+      'reject',
+    ],
+    [
+      'off with the others',
+      { facts, spec: { failsafe: { apiServers: 'off' } } },
+      outgoing('203.0.113.80', 443, 6),
+      'reject',
+    ],
+    ['nobody comes in by it', { facts }, incoming('203.0.113.80', 443, 6), 'reject'],
+  ])('%s', (_, given, connection, expected) => {
+    expect(answer(given, connection)).toBe(expected)
+  })
+})
+
 test('a set that nobody can fill here is not made for a failsafe', () => {
   const setsOf = (known: ClusterFacts, spec: object = {}) =>
     Object.values(policyOf({ cluster: known, spec, facts: controlPlane }).flows).flatMap((steps) =>
@@ -416,6 +472,44 @@ test('a set that nobody can fill here is not made for a failsafe', () => {
   expect(new Set(setsOf(unread))).toEqual(new Set(['nodes', 'apiServers', 'podCIDRs']))
 })
 
+describe('failsafes that are to be wide, though the cluster is known', () => {
+  const wide = (spec: object = {}) =>
+    resolvePolicy(rulesetsOf({ defaults: closed, ...spec }), {
+      facts: { ...base, tunnels: [{ kind: 'vxlan', protocols: [17], ports: [8472], locals: [] }] },
+      cluster,
+      now: 0,
+      widens: true,
+    })
+  const says = (connection: Connection, spec?: object) => decideConnection(wide(spec), connection).action
+
+  test.each<[string, Connection, string]>([
+    ['the kubelet, from a node', incoming('192.0.2.2', 10_250, 6), 'accept'],
+    ['the kubelet, from a private network', incoming('10.0.0.9', 10_250, 6), 'accept'],
+    ['the kubelet, from the internet', incoming('203.0.113.1', 10_250, 6), 'reject'],
+    ['a tunnel, from a private network', incoming('10.0.0.9', 8472, 17), 'accept'],
+    ['what may be an API server', outgoing('203.0.113.1', 6443, 6), 'accept'],
+    ['what is none', outgoing('203.0.113.1', 22, 6), 'reject'],
+  ])('%s', (_, connection, expected) => {
+    expect(says(connection)).toBe(expected)
+  })
+
+  test('are as narrow as a ruleset makes them', () => {
+    const spec = { failsafe: { kubelet: { from: ['nodes'] }, apiServers: 'off' } }
+    expect(says(incoming('10.0.0.9', 10_250, 6), spec)).toBe('reject')
+    expect(says(outgoing('203.0.113.1', 6443, 6), spec)).toBe('reject')
+  })
+
+  test('tell by what they would be narrow', () => {
+    expect(wide().failsafesBy).toEqual(['nodes', 'apiServers'])
+    expect(policyOf({ cluster: { ...unread, apiServers: cluster.apiServers } }).failsafesBy).toEqual([
+      'apiServers',
+    ])
+    expect(policyOf({ cluster: unread }).failsafesBy).toEqual([])
+    const remembered = { nodes: [], apiServers: [] }
+    expect(policyOf({ cluster: unread, facts: { remembered } }).failsafesBy).toEqual(['nodes', 'apiServers'])
+  })
+})
+
 test('that nothing is known yet is worth a word', () => {
   expect(policyOf({ cluster: unread }).warnings).toEqual([
     'failsafes let private networks pass, since nodes and apiServers could not be read yet',
@@ -423,6 +517,26 @@ test('that nothing is known yet is worth a word', () => {
   expect(policyOf({ cluster: standalone }).warnings).toEqual([])
   const remembered = { nodes: [], apiServers: [] }
   expect(policyOf({ cluster: unread, facts: { remembered } }).warnings).toEqual([])
+})
+
+const noKubelet = expect.stringMatching(/^nothing listens on 10250, and processes of the host cannot be seen/)
+const noResolvers = expect.stringMatching(
+  /^the host's name servers cannot be seen, so failsafe dns lets port 53/,
+)
+test.each<[string, Given, unknown[]]>([
+  ['a node that is closed both ways', {}, [noKubelet, noResolvers]],
+  ['one whose kubelet is where it usually is', { facts: { ports: { kubelet: 10_250 } } }, [noResolvers]],
+  ['one that opens what it wants', { spec: { defaults: { ingress: 'drop' } } }, [noKubelet]],
+  ['a host in no cluster', { cluster: standalone }, [noResolvers]],
+  [
+    'failsafes that somebody has narrowed',
+    { spec: { failsafe: { dns: { to: ['10.0.0.10'] }, kubelet: { from: ['nodes'] } } } },
+    [],
+  ],
+  ['audit alone', { spec: { mode: 'audit' } }, []],
+])('what cannot be seen with the network alone, of %s', (_, { facts = {}, ...given }, expected) => {
+  expect(policyOf({ ...given, facts: { ...facts, onlyNetwork: true } }).warnings).toEqual(expected)
+  expect(policyOf({ ...given, facts }).warnings).toEqual([])
 })
 
 const deny = (more: object = {}) => ({ rules: [{ name: 'a', action: 'drop', ...more }] })

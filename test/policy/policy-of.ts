@@ -24,6 +24,7 @@ export function policyOf(
     keepsEstablished: new Set(),
     changedAt: -Infinity,
     changesAt: Infinity,
+    failsafesBy: [],
     unknownSets: new Set(),
     warnings: [],
   }

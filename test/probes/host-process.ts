@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { realClock } from '../../agent/cluster/clock.ts'
 import { createExec } from '../../agent/host/exec.ts'
-import { clusterDnsProbe } from '../../agent/probes/cluster-dns.ts'
+import { clusterDnsProbes } from '../../agent/probes/cluster-dns.ts'
 import type { Probe } from '../../agent/probes/probe.ts'
 import { createProber } from '../../agent/probes/prober.ts'
 import { createRulesetProbes } from '../../agent/probes/ruleset-probes.ts'
@@ -33,13 +33,22 @@ async function answer(line: string): Promise<void> {
   process.stdout.write(`${JSON.stringify(result)}\n`)
 }
 
+let createDnsProbe = clusterDnsProbes(async () => [])
+
 async function obey(order: Order): Promise<Answer> {
   switch (order.kind) {
     case 'run':
       return { results: await prober.before(probesOf(order.ruleset), AbortSignal.any([])) }
     case 'clusterDns':
+      createDnsProbe = clusterDnsProbes(async () => order.addresses)
+      return { results: await prober.before([createDnsProbe()], AbortSignal.any([])) }
+    case 'clusterDnsAfter':
+      // Any run of a probe before a change is made once, as is wanted here.
       return {
-        results: await prober.before([clusterDnsProbe(async () => order.addresses)], AbortSignal.any([])),
+        results: await prober.before(
+          [{ ...createDnsProbe(), before: createDnsProbe().after }],
+          AbortSignal.any([]),
+        ),
       }
     case 'callOff':
       return callOff(probesOf(order.ruleset))
@@ -67,7 +76,7 @@ async function callOff(probes: readonly Probe[]): Promise<Answer> {
     listeners: getEventListeners(stop.signal, 'abort').length,
   })
   const before = look()
-  const running = prober.after(probes, stop.signal)
+  const running = prober.after(probes, AbortSignal.any([]), stop.signal)
   while (countSockets() === before.sockets) await sleep(5)
   const meanwhile = look()
   stop.abort()

@@ -4,7 +4,8 @@ import type { ProbeResult } from '../../agent/probes/probe.ts'
 export type Order =
   /** The probes of a ruleset, each once. */
   | { readonly kind: 'run'; readonly ruleset: string }
-  | { readonly kind: 'clusterDns'; readonly addresses: readonly string[] }
+  /** Before a change, and then after it, once. */
+  | { readonly kind: 'clusterDns' | 'clusterDnsAfter'; readonly addresses: readonly string[] }
   /** Begins the probes of a ruleset, calls them off when one has a socket, and answers when all is as it was. */
   | { readonly kind: 'callOff'; readonly ruleset: string }
   | { readonly kind: 'http'; readonly port: number; readonly status: number; readonly tls?: Certificate }

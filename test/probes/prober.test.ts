@@ -9,7 +9,10 @@ import { createProber } from '../../agent/probes/prober.ts'
 /** A clock that stands still until it is told to go on. */
 function handClock() {
   const waits: { ms: number; end(): void }[] = []
+  let now = 0
   return {
+    /** It has gone on by so many ms. */
+    goOn: (ms: number) => void (now += ms),
     /** What is waited for now, in ms. */
     waits: () => waits.map(({ ms }) => ms),
     /** Ends what is waited for, and lets what follows from it happen. */
@@ -18,6 +21,7 @@ function handClock() {
       await setImmediate()
     },
     clock: {
+      now: () => now,
       wait: async (ms: number, signal: AbortSignal) =>
         new Promise<void>((resolve) => {
           const wait = { ms, end }
@@ -120,7 +124,7 @@ test('after: those that fail are tried again until they pass, with pauses that g
 })
 
 test('after: when the time is over, each that still fails is told with its last reason', async () => {
-  const { clock, waits, pass } = handClock()
+  const { clock, waits, pass, goOn } = handClock()
   const probes = [
     probeOf('passed', [undefined]),
     probeOf('fails', ['refused', 'no route']),
@@ -132,6 +136,7 @@ test('after: when the time is over, each that still fails is told with its last 
   await setImmediate()
   await pass()
   expect(waits()).toEqual([200])
+  goOn(5_000)
   stop.abort()
   expect(await results).toEqual([
     { name: 'passed' },
@@ -152,7 +157,7 @@ test.each([
   ['that it was called off', new ProbeError('called off'), ''],
   ['nothing of use', new Error('aborted'), ''],
 ])('after: the end of time is what one under way failed of, which may say %s', async (_, error, words) => {
-  const { clock } = handClock()
+  const { clock, goOn } = handClock()
   const attempt = async (signal: AbortSignal) =>
     new Promise<void>((_resolve, reject) => {
       signal.addEventListener('abort', () => reject(error))
@@ -160,14 +165,46 @@ test.each([
   const stop = new AbortController()
   const results = createProber(clock).after([{ name: 'a', before: attempt, after: attempt }], stop.signal)
   await setImmediate()
+  goOn(5_000)
   stop.abort()
   expect(await results).toEqual([{ name: 'a', failure: `still under way when the time was over${words}` }])
+})
+
+test.each<[string, string | undefined | typeof never, readonly object[]]>([
+  ['passes', undefined, [{ name: 'a' }]],
+  ['fails', 'refused', [{ name: 'a', failure: 'refused' }]],
+  ['never ends', never, [{ name: 'a', failure: 'still under way when the time was over' }]],
+])(
+  'after: each is tried once, though the time is over before it begins: one that %s',
+  async (_, answer, told) => {
+    const { clock, waits, pass } = handClock()
+    const probe = probeOf('a', [answer])
+    const results = createProber(clock).after([probe], AbortSignal.abort())
+    await setImmediate()
+    expect(waits()).toEqual(answer === never ? [5_000] : [])
+    await pass()
+    expect(await results).toEqual(told)
+    expect(probe.signals).toHaveLength(1)
+  },
+)
+
+test('after: the first attempt has 5 s, which the end of time does not cut short', async () => {
+  const { clock, waits, pass, goOn } = handClock()
+  const stop = new AbortController()
+  const results = createProber(clock).after([probeOf('a', [never])], stop.signal)
+  goOn(2_000)
+  stop.abort()
+  await setImmediate()
+  expect(waits()).toEqual([3_000])
+  await pass()
+  expect(await results).toEqual([{ name: 'a', failure: 'still under way when the time was over' }])
 })
 
 test.each(['before', 'after'] as const)('%s: nothing is begun when it is called off already', async (way) => {
   const { clock } = handClock()
   const probe = probeOf('a', [undefined])
-  const results = await createProber(clock)[way]([probe], AbortSignal.abort())
+  const off = AbortSignal.abort()
+  const results = await createProber(clock)[way]([probe], off, off)
   expect(results.map(({ failure }) => failure)).toEqual([expect.any(String)])
   expect(probe.signals).toEqual([])
 })
@@ -176,12 +213,13 @@ test('many side by side cost no warning', async () => {
   const warnings: Error[] = []
   const note = (warning: Error) => void warnings.push(warning)
   process.on('warning', note)
-  const { clock } = handClock()
+  const { clock, goOn } = handClock()
   const stop = new AbortController()
   const probes = Array.from({ length: 40 }, (_, index) => probeOf(`p${index}`, [never]))
   const results = createProber(clock).after(probes, stop.signal)
   await setImmediate()
   expect(getEventListeners(stop.signal, 'abort')).toHaveLength(40)
+  goOn(5_000)
   stop.abort()
   expect(await results).toHaveLength(40)
   await setImmediate()

@@ -251,6 +251,16 @@ test.each([
   ])
 })
 
+test.each([
+  ['all that answered before have to answer after', [serverAddress.ipv4, serverAddress.ipv6], /no answer/],
+  ['what did not answer before need not', [serverAddress.ipv4, '[2001:db8::2]:9'], undefined],
+])('cluster DNS: %s', async (_, addresses, failure) => {
+  await street.node.tell({ kind: 'clusterDns', addresses })
+  await filter('ipv6', `-A INPUT -s ${serverAddress.ipv6} -j DROP`)
+  const { results } = await street.node.tell({ kind: 'clusterDnsAfter', addresses })
+  expect(results?.[0]?.failure).toEqual(failure === undefined ? undefined : expect.stringMatching(failure))
+})
+
 test('cluster DNS: silence', async () => {
   await filter('ipv4', `-A INPUT -s ${serverAddress.ipv4} -j DROP`)
   const { results } = await street.node.tell({ kind: 'clusterDns', addresses: [serverAddress.ipv4] })

@@ -13,7 +13,7 @@ export function rulesetDocuments(): fc.Arbitrary<unknown> {
     .record({
       sets: fc.dictionary(setName, fc.array(cidr, { maxLength: 30 }), { maxKeys: 3 }),
       defaults: fc.record(
-        { ingress: action, egress: action, podIngress: action, podEgress: action },
+        { ingress: action, egress: action, podIngress: action, podEgress: action, log: fc.boolean() },
         { requiredKeys: [] },
       ),
       external: fc.oneof(fc.constant('auto'), interfaces),

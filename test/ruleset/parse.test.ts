@@ -37,6 +37,7 @@ describe('a sound ruleset', () => {
         nodeSelector: { matchLabels: { pool: 'web' } },
         external: ['eth0', 'bond+'],
         defaults: { ingress: 'reject' },
+        logsDefaults: false,
         failsafe: {},
         sets: new Map([
           [

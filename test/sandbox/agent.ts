@@ -8,6 +8,7 @@ import { setImmediate } from 'node:timers/promises'
 import { inNetworkOf } from '../../agent/host/exec.ts'
 import type { Host } from './host.ts'
 import { checkAnnotations } from '../status/check-annotations.ts'
+import { confinedPid, confinedTo } from './confine.ts'
 import type { SmallDisk } from './small-disk.ts'
 
 /** A line of the agent's log. */
@@ -38,6 +39,8 @@ export type AgentSetting = {
   readonly kubeconfig?: string
   /** It runs in the network namespace of the host too, as on a node, and not only its commands do. */
   readonly inNetwork?: boolean
+  /** It has only what a pod without privileges has, in the network of the host. */
+  readonly confined?: boolean
   /** A small disk of its own, which can be filled, and made read-only. */
   readonly disk?: SmallDisk
   readonly statusFile?: string
@@ -47,15 +50,18 @@ export type AgentSetting = {
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
 
 export async function startAgent(host: Host, setting: AgentSetting): Promise<AgentProcess> {
-  const { rules, args = [], env = {}, kubeconfig, inNetwork = false, stateDir } = setting
+  const { rules, args = [], env = {}, kubeconfig, confined = false, inNetwork = confined, stateDir } = setting
   const folder = await mkdtemp(join(tmpdir(), 'node-firewall-agent-'))
   const { statusFile = join(folder, 'status.json'), lockFile = join(folder, 'lock') } = setting
   const fixed = ['--node', 'test-node', '--health-address', 'off', '--log-level', 'debug']
   const cluster = kubeconfig === undefined ? ['--standalone'] : []
   const state = ['--state-dir', stateDir ?? join(folder, 'state'), '--lock-file', lockFile]
-  const own = ['--rules', rules, '--target-pid', String(host.pid), '--status-file', statusFile, ...state]
+  const target = confined ? 'self' : String(host.pid)
+  const own = ['--rules', rules, '--target-pid', target, '--status-file', statusFile, ...state]
   const command = [main, 'agent', ...fixed, ...cluster, ...own, ...args]
-  const [program, ...all] = [...(setting.disk?.command ?? []), process.execPath, ...command] as const
+  const confinement = confined ? confinedTo([folder, ...(stateDir === undefined ? [] : [stateDir])]) : []
+  const before = [...confinement, ...(setting.disk?.command ?? [])]
+  const [program = process.execPath, ...all] = [...before, process.execPath, ...command]
   const started = inNetwork ? inNetworkOf(host.pid, program, all) : { file: program, args: all }
   const child = spawn(started.file, started.args, {
     env: { ...process.env, KUBECONFIG: kubeconfig, ...env },
@@ -73,9 +79,12 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
     await rm(folder, { recursive: true, force: true })
     return code
   })
-  if (child.pid === undefined) throw new Error('the agent could not be started')
+  const { pid } = child
+  if (pid === undefined) throw new Error('the agent could not be started')
+  const send = (signal: NodeJS.Signals) =>
+    confined && child.exitCode === null ? process.kill(confinedPid(pid), signal) : child.kill(signal)
   return {
-    pid: child.pid,
+    pid,
     log,
     async next(fits) {
       for (;;) {
@@ -96,9 +105,9 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
       while (!existsSync(statusFile) && child.exitCode === null) await setImmediate()
       return checkAnnotations(JSON.parse(await readFile(statusFile, 'utf8')) as Record<string, string>)
     },
-    signal: (signal) => void child.kill(signal),
+    signal: (signal) => void send(signal),
     async stop() {
-      child.kill('SIGTERM')
+      send('SIGTERM')
       return ended
     },
     async kill() {

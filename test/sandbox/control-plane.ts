@@ -79,7 +79,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   ])
   const kubeconfig = await apiServer.writeKubeconfig('kubelet', kubeletVia)
   const setting: KubeletSetting = { node: nodeName, kubeconfig, leaseEveryMs }
-  const kubelet = await startService<KubeletMethods>(node, fileOf('kubelet'), setting)
+  const flag = `--kubeconfig=${kubeconfig}`
+  const kubelet = await startService<KubeletMethods>(node, fileOf('kubelet'), setting, flag)
   const parts = [kubelet, apiServer, dns, client, ...hosts]
   return {
     node,

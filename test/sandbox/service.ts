@@ -18,11 +18,13 @@ type Request =
  * Starts a file that ends in `serveMethods` as a process in the network namespace of a host; resolves when it is ready.
  *
  * @param setting is its first argument, as JSON.
+ * @param args come after it, and are for those who look at its command line.
  */
 export async function startService<M extends Methods>(
   host: Host,
   file: string,
   setting: unknown,
+  ...args: readonly string[]
 ): Promise<Service<M>> {
   const inNetwork = ['--target', String(host.pid), '--net', '--']
   const child = startChild<Request>('nsenter', [
@@ -30,6 +32,7 @@ export async function startService<M extends Methods>(
     process.execPath,
     file,
     JSON.stringify(setting),
+    ...args,
   ])
   const names = await child.ask<string[]>({ kind: 'names' })
   const methods = names.map((name) => {

@@ -28,6 +28,8 @@ const outcome: fc.Arbitrary<FamilyOutcome> = fc.record(
       rules: count,
       positions: fc.record({ INPUT: position, FORWARD: position }, { requiredKeys: [] }),
       sets: fc.nat(3),
+      unlogged: count,
+      setSizes: fc.constant(new Map()),
     }),
     wrote: fc.boolean(),
     drift: fc.constant([]),
@@ -73,6 +75,20 @@ const problem = fc.record({
   message: text,
 })
 
+const deniedFlow = fc.record(
+  {
+    verdict: fc.constantFrom('drop' as const, 'reject' as const, 'audit' as const, 'limit' as const),
+    rule: text,
+    protocol: text,
+    from: text,
+    to: text,
+    port,
+    packets: count,
+    last: time,
+  },
+  { requiredKeys: ['verdict', 'rule', 'protocol', 'from', 'to', 'packets', 'last'] },
+)
+
 /** What a pass may know at its end, likely or not. */
 export const arbitraryKnowledge: fc.Arbitrary<Knowledge> = fc.record(
   {
@@ -111,6 +127,13 @@ export const arbitraryKnowledge: fc.Arbitrary<Knowledge> = fc.record(
     ),
     keptProblems: texts,
     cut: fc.record({ at: time, cut: count, failed: count, notes: texts }),
+    logging: fc.record({
+      logging: fc.record(
+        { by: fc.constantFrom('nflog' as const, 'kernel log' as const, 'nothing' as const), note: text },
+        { requiredKeys: ['by'] },
+      ),
+      denied: fc.record({ since: time, packets: count, flows: fc.array(deniedFlow, { maxLength: 5 }) }),
+    }),
     appliedAt: time,
     verifiedAt: time,
     failure: text.map((message) => new Error(message)),

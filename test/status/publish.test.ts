@@ -80,6 +80,30 @@ test('a steady node writes once, and then only verified-at, each 10 to 15 minute
   )
 })
 
+test('what was denied goes along with what is written anyway, and is no reason to write', async () => {
+  const { publisher, patches, pass, statusAt } = setUp()
+  const statusWith = (message: string, packets: number): Status => {
+    const { details, ...status } = statusAt(message)
+    const top = { since: '2026-03-01T12:00:00.000Z', packets, flows: [] }
+    return { ...status, details: { ...details, logging: { by: 'nflog' }, denied: top } }
+  }
+  const written = () =>
+    patches.map((patch) => /"packets":(\d+)/.exec(patch['node-firewall.io/status'] ?? '')?.[1])
+  for (let seconds = 0; seconds < 14 * 60; seconds += 30) {
+    publisher.publish(statusWith('fine', seconds))
+    await pass(30_000)
+  }
+  expect(written()).toEqual(['0'])
+  publisher.publish(statusWith('not so fine', 9_001))
+  await pass(1_000)
+  expect(written()).toEqual(['0', '9001'])
+  await pass(2 * verifiedEveryMs)
+  publisher.publish(statusWith('not so fine', 9_002))
+  await pass(1_000)
+  expect(Object.keys(patches[2] ?? {})).toEqual(['node-firewall.io/verified-at', 'node-firewall.io/status'])
+  expect(written()).toEqual(['0', '9001', '9002'])
+})
+
 const dayMs = 24 * 3_600_000
 
 test.each([

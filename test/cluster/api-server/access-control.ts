@@ -13,7 +13,12 @@ export type Rule = {
   readonly names?: readonly string[]
 }
 
-export type Identity = { readonly user: string; readonly rules: readonly Rule[] }
+export type Identity = {
+  readonly user: string
+  readonly rules: readonly Rule[]
+  /** What else the token says. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>
+}
 
 export type Attempt = { readonly verb: Verb; readonly target: Target; readonly name: string | undefined }
 

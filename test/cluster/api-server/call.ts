@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Identity, Verb } from './access-control.ts'
 import type { Target } from './resources.ts'
 import type { Store } from './store.ts'
-import type { OpenWatch, Sink } from './watch.ts'
+import type { OpenWatch, Sink, StartTimer } from './watch.ts'
 
 export type Call = {
   readonly method: string
@@ -29,6 +29,8 @@ export type World = {
   /** How long a GET or LIST waits for a version that lies in the future: 3 s in a real server. */
   readonly futureWaitMs: number
   readonly bookmarkEveryMs: number
+  /** What watches go by. */
+  readonly timer: StartTimer
   readonly kubelet: Kubelet
 }
 

@@ -24,6 +24,8 @@ export type Logged = {
   /** The client's port: one per connection. */
   readonly clientPort: number | undefined
   status: number | undefined
+  /** When it had come whole, by the server's clock, in ms. */
+  readonly at: number
 }
 
 /** The server's HTTP side: connections that can be refused, cut and silenced. */
@@ -38,8 +40,12 @@ export type Front = {
   cutWatches(): void
   /** All connections that are open end at once. */
   cutConnections(): void
+  /** Bytes of all connections so far, those of TLS among them. */
+  traffic(): Traffic
   close(): Promise<void>
 }
+
+export type Traffic = { readonly received: number; readonly sent: number }
 
 export type FrontOptions = {
   readonly answer: (call: Call) => Promise<Reply>
@@ -49,6 +55,8 @@ export type FrontOptions = {
   readonly port: number
   readonly key: Buffer
   readonly certificate: Buffer
+  /** ms of the clock that requests are noted with. */
+  readonly now: () => number
 }
 
 export function createFront(options: FrontOptions): Front {
@@ -57,12 +65,14 @@ export function createFront(options: FrontOptions): Front {
   const watches = new Map<Socket, OpenWatch>()
   const sockets = new Set<Socket>()
   const silence = createSilence()
+  const closed = { received: 0, sent: 0 }
   let port = wanted
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const call = await readCall(request)
     const verb = nameOf(call)
-    const logged: Logged = { ...call, verb, clientPort: request.socket.remotePort, status: undefined }
+    const { remotePort: clientPort } = request.socket
+    const logged: Logged = { ...call, verb, clientPort, status: undefined, at: options.now() }
     requests.push(logged)
     await silence.over()
     if (response.destroyed) return
@@ -111,7 +121,11 @@ export function createFront(options: FrontOptions): Front {
   })
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
+    socket.on('close', () => {
+      sockets.delete(socket)
+      closed.received += socket.bytesRead
+      closed.sent += socket.bytesWritten
+    })
   })
 
   return {
@@ -132,12 +146,16 @@ export function createFront(options: FrontOptions): Front {
     cutConnections() {
       for (const socket of sockets) socket.destroy()
     },
+    traffic: () => ({
+      received: [...sockets].reduce((sum, { bytesRead }) => sum + bytesRead, closed.received),
+      sent: [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, closed.sent),
+    }),
     async close() {
-      const closed = server.listening ? once(server, 'close') : undefined
+      const ended = server.listening ? once(server, 'close') : undefined
       server.close()
       for (const watch of watches.values()) watch.close()
       for (const socket of sockets) socket.destroy()
-      await closed
+      await ended
     },
   }
 }

@@ -2,16 +2,20 @@ import { randomUUID } from 'node:crypto'
 import type { Identity } from './access-control.ts'
 import type { Backend } from './backend.ts'
 import type { Kubelet } from './call.ts'
+import { readPolicies } from './manifest-policies.ts'
 import { patchObject } from './patch.ts'
 import { route } from './routes.ts'
 import { createStore } from './store.ts'
+import type { StartTimer } from './watch.ts'
 
-/** A kube-apiserver as far as the agent knows it, in memory. */
-export function createModel({ futureWaitMs = 3000, bookmarkEveryMs = 60_000 }: ModelOptions): Backend {
+/** A kube-apiserver as far as the agent knows it, in memory, with the policies of manifests/base in force. */
+export function createModel(options: ModelOptions): Backend {
+  const { futureWaitMs = 3000, bookmarkEveryMs = 60_000, timer = startTimer } = options
   const store = createStore()
+  for (const { resource, draft } of readPolicies()) store.create(resource, draft)
   const tokens = new Map<string, Identity>()
   const kubelet: Kubelet = { log: 'in sync\n', dialTimeoutMs: 30_000 }
-  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet }
+  const world = { store, tokens, futureWaitMs, bookmarkEveryMs, kubelet, timer }
   return {
     store,
     patch(resource, object, patch) {
@@ -30,4 +34,13 @@ export function createModel({ futureWaitMs = 3000, bookmarkEveryMs = 60_000 }: M
   }
 }
 
-export type ModelOptions = { readonly futureWaitMs?: number; readonly bookmarkEveryMs?: number }
+export type ModelOptions = {
+  readonly futureWaitMs?: number
+  readonly bookmarkEveryMs?: number
+  readonly timer?: StartTimer
+}
+
+function startTimer(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms)
+  return () => clearTimeout(timer)
+}

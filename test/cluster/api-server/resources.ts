@@ -1,3 +1,4 @@
+import { BINDINGS, POLICIES } from './admission-resources.ts'
 import { UNINSTALL_RESOURCES } from './uninstall-resources.ts'
 
 /** A kind of object that the server keeps. */
@@ -140,6 +141,8 @@ export const EVENTS: Resource = {
 const RESOURCES: readonly Resource[] = [
   NODES,
   ...UNINSTALL_RESOURCES,
+  POLICIES,
+  BINDINGS,
   CONFIG_MAPS,
   ENDPOINT_SLICES,
   LEASES,

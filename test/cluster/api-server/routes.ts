@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { authenticate, authorize } from './access-control.ts'
-import type { Verb } from './access-control.ts'
+import type { Identity, Verb } from './access-control.ts'
+import { admit } from './admission.ts'
 import { header, verbOf } from './call.ts'
 import type { Call, Reply, World } from './call.ts'
 import { listObjects } from './list.ts'
@@ -39,7 +40,7 @@ async function decide(world: World, call: Call, target: Target | undefined): Pro
     if (resource === undefined || target.subresource !== undefined) {
       throw new Refusal(failure(404, 'NotFound', 'the server could not find the requested resource', {}))
     }
-    return await handle(world, call, { verb, target, resource })
+    return await handle(world, call, { identity, verb, target, resource })
   } catch (error) {
     if (error instanceof Refusal)
       return { code: error.status.code, body: error.status, headers: error.headers }
@@ -47,12 +48,14 @@ async function decide(world: World, call: Call, target: Target | undefined): Pro
   }
 }
 
-type Aim = { verb: Verb; target: Target; resource: Resource }
+type Aim = { identity: Identity; verb: Verb; target: Target; resource: Resource }
 
-async function handle(world: World, call: Call, { verb, target, resource }: Aim): Promise<Reply> {
+async function handle(world: World, call: Call, aim: Aim): Promise<Reply> {
   const { store } = world
+  const { identity, verb, target, resource } = aim
   const { namespace, name } = target
   const { query } = call
+  const write = { identity, resource, namespace, name: name ?? '' }
   const representation = negotiate(header(call, 'accept'), verb === 'list')
   if (verb === 'get' || verb === 'list') await awaitVersion(world, query.get('resourceVersion') ?? '0')
   switch (verb) {
@@ -64,18 +67,20 @@ async function handle(world: World, call: Call, { verb, target, resource }: Aim)
         stream: prepareWatch({ ...world, resource, namespace, query, representation }).start,
       }
     case 'create':
-      return create(store, call, { verb, target, resource }, representation)
+      return create(store, call, aim, representation)
     case 'get':
       return ok(find(store, resource, namespace, name), representation)
     case 'patch': {
       const before = find(store, resource, namespace, name)
       const after = patchObject(resource, before, header(call, 'content-type') ?? '', call.body)
+      admit(store, { ...write, operation: 'UPDATE', object: after, before })
       return ok(query.get('dryRun') === 'All' ? after : store.replace(resource, after), representation)
     }
     case 'delete': {
-      const found = find(store, resource, namespace, name)
-      checkPrecondition(resource, found, call.body)
-      const { metadata } = store.remove(resource, found)
+      const before = find(store, resource, namespace, name)
+      checkPrecondition(resource, before, call.body)
+      admit(store, { ...write, operation: 'DELETE', object: null, before })
+      const { metadata } = store.remove(resource, before)
       const details = { name: metadata.name, kind: resource.plural, uid: metadata.uid }
       return {
         code: 200,
@@ -85,15 +90,22 @@ async function handle(world: World, call: Call, { verb, target, resource }: Aim)
   }
 }
 
-function create(store: Store, call: Call, { target, resource }: Aim, representation: Representation): Reply {
+function create(
+  store: Store,
+  call: Call,
+  { identity, target, resource }: Aim,
+  representation: Representation,
+): Reply {
   const draft = readDraft(parseBody(call.body))
   if (draft === undefined) throw badRequest('the object provided is unrecognized')
   const { namespace } = target
   const { name } = draft.metadata
-  if (store.get(resource, namespace, name) !== undefined) throw alreadyExists(resource, name)
   const checked = { kind: resource.kind, apiVersion: '', ...draft, metadata: { ...EMPTY, ...draft.metadata } }
   validateMetadata(resource, checked)
   if (resource === EVENTS) validateEvent(draft, namespace)
+  const write = { identity, resource, namespace, name }
+  admit(store, { ...write, operation: 'CREATE', object: checked, before: null })
+  if (store.get(resource, namespace, name) !== undefined) throw alreadyExists(resource, name)
   const object = store.create(resource, { ...draft, metadata: { ...draft.metadata, namespace } })
   return { code: 201, body: representation.object(object) }
 }

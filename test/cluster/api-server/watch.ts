@@ -23,7 +23,11 @@ export type WatchOptions = {
   readonly query: URLSearchParams
   readonly representation: Representation
   readonly bookmarkEveryMs: number
+  readonly timer: StartTimer
 }
+
+/** Calls back after so many ms, until the function that it returns is called. */
+export type StartTimer = (ms: number, callback: () => void) => () => void
 
 /** Checks the options of a WATCH; `start` then sends what there is, and what comes. */
 export function prepareWatch(options: WatchOptions): { start: (sink: Sink) => OpenWatch } {
@@ -40,7 +44,7 @@ export function prepareWatch(options: WatchOptions): { start: (sink: Sink) => Op
 }
 
 function startWatch(
-  { store, resource, namespace, query, representation, bookmarkEveryMs }: WatchOptions,
+  { store, resource, namespace, query, representation, bookmarkEveryMs, timer }: WatchOptions,
   matches: (object: Stored) => boolean,
   version: string,
   initial: boolean,
@@ -55,7 +59,7 @@ function startWatch(
     const metadata = { resourceVersion: String(store.version()), ...(annotations ? { annotations } : {}) }
     send('BOOKMARK', representation.bookmark(resource, metadata))
   }
-  const timers = new Set<NodeJS.Timeout>()
+  const timers = new Set<() => void>()
   let from = Number(version)
 
   const show = (change: Change) => {
@@ -66,7 +70,7 @@ function startWatch(
   const unsubscribe = store.onChange(show)
   const close = () => {
     unsubscribe()
-    for (const timer of timers) clearTimeout(timer)
+    for (const cancel of timers) cancel()
   }
   const end = () => {
     close()
@@ -92,12 +96,20 @@ function startWatch(
     for (const change of missed) show(change)
   }
 
-  timers.add(setInterval(sendBookmark, bookmarkEveryMs))
+  const keepMarking = () => {
+    const cancel = timer(bookmarkEveryMs, () => {
+      timers.delete(cancel)
+      sendBookmark()
+      keepMarking()
+    })
+    timers.add(cancel)
+  }
+  keepMarking()
   const seconds = Number(query.get('timeoutSeconds') ?? '0')
-  if (seconds > 0) timers.add(setTimeout(end, seconds * 1000))
+  if (seconds > 0) timers.add(timer(seconds * 1000, end))
   // Twice shortly before the end, so that the client can go on from there.
   for (const before of [2.6, 1.4]) {
-    if (seconds > before) timers.add(setTimeout(sendBookmark, (seconds - before) * 1000))
+    if (seconds > before) timers.add(timer((seconds - before) * 1000, sendBookmark))
   }
   return { sendBookmark, end, close }
 }

@@ -5,7 +5,7 @@ import { USERS } from './target.ts'
 
 /** Who asks, and where the path leads. */
 export function accessConforms(suite: Suite): void {
-  const { asAdmin, call, createNode, tokens } = suite
+  const { asAdmin, asAgent, call, createNode, tokens } = suite
 
   test('a token that is none: 401, and no word on why', async () => {
     const answer = await call('GET', '/api/v1/nodes/none', { token: 'not-a-token' })
@@ -37,9 +37,31 @@ export function accessConforms(suite: Suite): void {
     },
   )
 
+  test.each([
+    ['list', 'GET', '/api/v1/nodes', 'nodes', 'nodes', CLUSTER],
+    ['create', 'POST', '/api/v1/nodes', 'nodes', 'nodes', CLUSTER],
+    ['delete', 'DELETE', '/api/v1/nodes/worker-1', 'nodes "worker-1"', 'nodes', CLUSTER],
+    ['patch', 'PATCH', '/api/v1/nodes/worker-1/status', 'nodes "worker-1"', 'nodes/status', CLUSTER],
+    ['list', 'GET', '/api/v1/secrets', 'secrets', 'secrets', CLUSTER],
+    ['list', 'GET', `${OWN}/secrets`, 'secrets', 'secrets', IN_OWN],
+    ['get', 'GET', `${OWN}/secrets/any`, 'secrets "any"', 'secrets', IN_OWN],
+    ['list', 'GET', '/api/v1/configmaps', 'configmaps', 'configmaps', CLUSTER],
+    ['list', 'GET', `${OWN}/configmaps`, 'configmaps', 'configmaps', IN_OWN],
+    ['get', 'GET', `${OWN}/configmaps/any`, 'configmaps "any"', 'configmaps', IN_OWN],
+    ['get', 'GET', `${SYSTEM}/configmaps/any`, 'configmaps "any"', 'configmaps', IN_SYSTEM],
+    ['get', 'GET', `${SYSTEM}/configmaps/${RULES}`, `configmaps "${RULES}"`, 'configmaps', IN_SYSTEM],
+    ['create', 'POST', `${OWN}/configmaps`, 'configmaps', 'configmaps', IN_OWN],
+    ['patch', 'PATCH', `${OWN}/configmaps/${RULES}`, `configmaps "${RULES}"`, 'configmaps', IN_OWN],
+    ['delete', 'DELETE', `${OWN}/configmaps/${RULES}`, `configmaps "${RULES}"`, 'configmaps', IN_OWN],
+    ['patch', 'PATCH', `${SYSTEM}/configmaps/any`, 'configmaps "any"', 'configmaps', IN_SYSTEM],
+  ])('the agent may not %s: %s %s is 403', async (verb, method, path, object, resource, where) => {
+    const why = `User "${USERS.agent}" cannot ${verb} resource "${resource}" in API group "" ${where}`
+    expect(refusal(await asAgent(method, path))).toEqual([403, 'Forbidden', `${object} is forbidden: ${why}`])
+  })
+
   test('authorization comes before routing: an unknown resource is 403 first', async () => {
     const path = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslicez'
-    expect((await call('GET', path)).status).toBe(403)
+    expect((await asAgent('GET', path)).status).toBe(403)
     const answer = await asAdmin('GET', path)
     expect(refusal(answer)).toEqual([404, 'NotFound', 'the server could not find the requested resource'])
     expect(answer.body.details).toEqual({})
@@ -78,6 +100,12 @@ export function accessConforms(suite: Suite): void {
   })
 }
 
+const CLUSTER = 'at the cluster scope'
+const OWN = '/api/v1/namespaces/node-firewall'
+const IN_OWN = 'in the namespace "node-firewall"'
+const SYSTEM = '/api/v1/namespaces/kube-system'
+const IN_SYSTEM = 'in the namespace "kube-system"'
+const RULES = 'node-firewall-rules'
 const ONE = '/api/v1/nodes?fieldSelector=metadata.name%3Dnone'
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices'
 const SLICE_NAME = 'endpointslices.discovery.k8s.io'

@@ -4,13 +4,13 @@ import type { Suite } from './suite.ts'
 
 /** Events of core/v1 about Nodes. */
 export function eventsConform(suite: Suite): void {
-  const { call } = suite
+  const { asAgent } = suite
   let count = 0
 
   const create = async (event: object, path = EVENTS) =>
-    call('POST', path, { contentType: 'application/json', body: event })
+    asAgent('POST', path, { contentType: 'application/json', body: event })
   const raise = async (name: string, change: unknown) =>
-    call('PATCH', `${EVENTS}/${name}`, { contentType: 'application/merge-patch+json', body: change })
+    asAgent('PATCH', `${EVENTS}/${name}`, { contentType: 'application/merge-patch+json', body: change })
   const newEvent = (namespace = 'default') => {
     count += 1
     return { ...event, metadata: { name: `worker-1.${count}`, namespace } }
@@ -56,7 +56,7 @@ export function eventsConform(suite: Suite): void {
   })
 
   test.each(['GET', 'DELETE'])('the agent may not %s one: 403', async (method) => {
-    expect((await call(method, `${EVENTS}/none`)).status).toBe(403)
+    expect((await asAgent(method, `${EVENTS}/none`)).status).toBe(403)
   })
 }
 

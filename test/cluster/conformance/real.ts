@@ -1,18 +1,19 @@
-import { startKubeApiServer } from '../real/processes.ts'
+import { agentOn } from '../api-server/agent-identity.ts'
 import { createRights } from '../real/rights.ts'
-import { createSyncClient } from '../real/sync-client.ts'
-import { AGENT_RULES } from '../api-server.ts'
+import { startKubeApiServer } from '../real/processes.ts'
+import { createObject, createSyncClient } from '../real/sync-client.ts'
 import { createHttp } from './http-client.ts'
-import { NARROW, USERS } from './target.ts'
+import { AGENT_NODE, NARROW, USERS } from './target.ts'
 import type { ConformanceTarget } from './target.ts'
 
 /** Starts `etcd` and `kube-apiserver` from `binaries`, on loopback, with the users of the suite. */
 export async function startReal(binaries: string): Promise<ConformanceTarget> {
   const server = await startKubeApiServer(binaries)
-  const { url, caFile, adminToken } = server
+  const { url, caFile, adminToken, version } = server
   const admin = await createSyncClient(url, caFile, adminToken)
   const rights = createRights(admin, adminToken)
-  rights.applyManifests()
+  rights.applyManifests(version)
+  createObject(admin, '/api/v1/nodes', { metadata: { name: AGENT_NODE } })
   const away = async (meanwhile: () => Promise<void>) => {
     await server.kill()
     await meanwhile()
@@ -22,10 +23,11 @@ export async function startReal(binaries: string): Promise<ConformanceTarget> {
     http: createHttp(url, caFile),
     url,
     caFile,
-    version: server.version,
+    version,
     tokens: {
       admin: adminToken,
-      agent: rights.createToken({ user: USERS.agent, rules: AGENT_RULES }),
+      agent: rights.createToken(agentOn(AGENT_NODE)),
+      unbound: rights.createToken(agentOn(undefined)),
       narrow: rights.createToken({ user: USERS.narrow, rules: [NARROW] }),
       nobody: rights.createToken({ user: USERS.nobody, rules: [] }),
     },

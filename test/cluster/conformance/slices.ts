@@ -5,7 +5,7 @@ import { USERS } from './target.ts'
 
 /** EndpointSlices: namespaced objects, chosen by label, with rights for a namespace. */
 export function slicesConform(suite: Suite): void {
-  const { asAdmin, call, watch } = suite
+  const { asAdmin, asAgent, call, watch } = suite
   let count = 0
 
   /** A slice of a Service of a new name. */
@@ -20,7 +20,6 @@ export function slicesConform(suite: Suite): void {
 
   const change = async (name: string, content: unknown) =>
     call('PATCH', `${slicesIn(OWN)}/${name}`, {
-      token: suite.tokens().admin,
       contentType: 'application/merge-patch+json',
       body: content,
     })
@@ -112,7 +111,7 @@ export function slicesConform(suite: Suite): void {
     const why =
       `User "${USERS.agent}" cannot ${verb} resource "endpointslices" in API group "discovery.k8s.io" ` +
       where
-    expect(refusal(await call('GET', path))).toEqual([403, 'Forbidden', `${object} is forbidden: ${why}`])
+    expect(refusal(await asAgent('GET', path))).toEqual([403, 'Forbidden', `${object} is forbidden: ${why}`])
   })
 }
 

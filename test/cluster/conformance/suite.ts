@@ -5,8 +5,10 @@ import type { ConformanceTarget } from './target.ts'
 /** What the rows of the suite do with a server. */
 export type Suite = {
   readonly tokens: () => ConformanceTarget['tokens']
-  /** One request, with the agent's token unless it names another. */
+  /** One request, with an admin's token unless it names another. */
   readonly call: (method: string, path: string, options?: CallOptions) => Promise<Answer>
+  /** With the rights of the agent, and only for what is about these. */
+  readonly asAgent: (method: string, path: string, options?: CallOptions) => Promise<Answer>
   readonly asAdmin: (method: string, path: string, body?: unknown) => Promise<Answer>
   /** A Node of a new name. */
   readonly createNode: (
@@ -36,9 +38,9 @@ export function openSuite(start: () => Promise<ConformanceTarget>): Suite {
   afterAll(() => target.stop())
 
   const call: Suite['call'] = (method, path, options = {}) =>
-    target.http.call(method, path, { token: target.tokens.agent, ...options })
+    target.http.call(method, path, { token: target.tokens.admin, ...options })
   const asAdmin: Suite['asAdmin'] = (method, path, body) =>
-    call(method, path, { token: target.tokens.admin, contentType: 'application/json', body })
+    call(method, path, { contentType: 'application/json', body })
   const patch: Suite['patch'] = (name, metadata, { query = '', ...options } = {}) =>
     call('PATCH', `/api/v1/nodes/${name}${query}`, {
       contentType: 'application/merge-patch+json',
@@ -48,6 +50,7 @@ export function openSuite(start: () => Promise<ConformanceTarget>): Suite {
 
   return {
     call,
+    asAgent: (method, path, options = {}) => call(method, path, { token: target.tokens.agent, ...options }),
     asAdmin,
     patch,
     tokens: () => target.tokens,
@@ -60,7 +63,7 @@ export function openSuite(start: () => Promise<ConformanceTarget>): Suite {
       return { name, uid: body.metadata?.uid ?? '', version: body.metadata?.resourceVersion ?? '' }
     },
     watch: (path, options = {}) =>
-      target.http.watch(`${path}&watch=true`, { token: target.tokens.agent, ...options }),
+      target.http.watch(`${path}&watch=true`, { token: target.tokens.admin, ...options }),
     versionNow: async () => (await call('GET', only('none'))).body.metadata?.resourceVersion ?? '',
     target: () => target,
     needs(minor, skip) {

@@ -1,4 +1,6 @@
-import { AGENT_RULES, startApiServer } from '../api-server.ts'
+import { AGENT, agentOn } from '../api-server/agent-identity.ts'
+import { NODES } from '../api-server/resources.ts'
+import { startApiServer } from '../api-server.ts'
 import type { Rule } from '../api-server/access-control.ts'
 import type { Version } from '../real/processes.ts'
 import { createHttp } from './http-client.ts'
@@ -11,7 +13,7 @@ export type ConformanceTarget = {
   readonly caFile: string
   /** Of a real server; the model is like the newest that the agent knows of. */
   readonly version?: Version
-  readonly tokens: Record<'admin' | 'agent' | 'narrow' | 'nobody', string>
+  readonly tokens: Record<'admin' | 'agent' | 'unbound' | 'narrow' | 'nobody', string>
   /** Makes all versions so far too old. */
   forget(): Promise<void>
   /** Goes away as in a crash, and comes back with all that it kept. */
@@ -23,10 +25,13 @@ export type ConformanceTarget = {
 
 export const USERS = {
   admin: 'admin',
-  agent: 'system:serviceaccount:node-firewall:node-firewall',
+  agent: AGENT,
   narrow: 'system:serviceaccount:node-firewall:narrow',
   nobody: 'system:serviceaccount:node-firewall:nobody',
 } as const
+
+/** The Node that the agent's pod is on. Its account has one more token, which is bound to no pod. */
+export const AGENT_NODE = 'worker-1'
 
 /** May see one ConfigMap, by name. */
 export const NARROW: Rule = {
@@ -38,6 +43,7 @@ export const NARROW: Rule = {
 
 export async function startFake(): Promise<ConformanceTarget> {
   const server = await startApiServer({ futureWaitMs: 1 })
+  server.store.create(NODES, { metadata: { name: AGENT_NODE }, spec: {}, status: {} })
   const token = (user: string, rules: readonly Rule[]) => server.createToken({ user, rules })
   return {
     http: createHttp(server.url, server.caFile),
@@ -45,7 +51,8 @@ export async function startFake(): Promise<ConformanceTarget> {
     caFile: server.caFile,
     tokens: {
       admin: token(USERS.admin, [{ verbs: ['*'], resources: ['*'] }]),
-      agent: token(USERS.agent, AGENT_RULES),
+      agent: server.createToken(agentOn(AGENT_NODE)),
+      unbound: server.createToken(agentOn(undefined)),
       narrow: token(USERS.narrow, [NARROW]),
       nobody: token(USERS.nobody, []),
     },
@@ -56,7 +63,7 @@ export async function startFake(): Promise<ConformanceTarget> {
       await server.faults.acceptConnections()
     },
     createToken() {
-      const ending = token(USERS.agent, AGENT_RULES)
+      const ending = server.createToken(agentOn(AGENT_NODE))
       return { token: ending, end: () => server.revokeToken(ending) }
     },
     stop: () => server.close(),

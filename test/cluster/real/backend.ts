@@ -20,7 +20,7 @@ export async function startRealServer(binaries: string): Promise<RealServer> {
   const { url, caFile, adminToken } = server
   const admin = await createSyncClient(url, caFile, adminToken)
   const rights = createRights(admin, adminToken)
-  rights.applyManifests()
+  rights.applyManifests(server.version)
   const kubelet: Kubelet = { log: '', dialTimeoutMs: 30_000 }
   const files = await createCredentialFiles()
   const logs = await startKubelet(files.key, files.certificate, kubelet)

@@ -2,15 +2,20 @@ import { readFileSync } from 'node:fs'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import type { Identity, Rule } from '../api-server/access-control.ts'
-import { AGENT_RULES } from '../api-server.ts'
-import { pause } from './sync-client.ts'
+import { AGENT_RULES, nodeOf } from '../api-server/agent-identity.ts'
+import { enforcePolicies } from './policies.ts'
+import type { Version } from './processes.ts'
+import { createObject, pause } from './sync-client.ts'
 import type { SyncClient } from './sync-client.ts'
 
 /** ServiceAccounts, what RBAC allows them, and tokens for them. */
 export type Rights = {
-  /** Makes what manifests/base/rbac.yaml asks for, and the namespace it is in. */
-  applyManifests(): void
-  /** The agent's own account for the agent's rules; for other rules an account of its own. */
+  /** Makes what manifests/base asks for in rbac.yaml and admission.yaml, and the namespace it is in. */
+  applyManifests(version: Version): void
+  /**
+   * The agent's own account for the agent's rules, and a pod on the Node that the token is to name; for other rules an
+   * account of its own.
+   */
   createToken(identity: Identity): string
   /** One of the agent's that is bound to an object, and ends with it. */
   createEndingToken(): { readonly token: string; readonly end: () => void }
@@ -20,11 +25,7 @@ export function createRights(admin: SyncClient, adminToken: string): Rights {
   let accounts = 0
   let tokens = 0
 
-  const post = (path: string, body: unknown, options = {}) => {
-    const answer = admin.call('POST', path, { body, contentType: 'application/json', ...options })
-    if (answer.status !== 201) throw new Error(`POST ${path}: ${answer.text}`)
-    return answer.text
-  }
+  const post = (path: string, body: unknown, token?: string) => createObject(admin, path, body, token)
   const requestToken = (account: string, bound = {}) => {
     tokens += 1
     // Two that are asked for in one second would be one, but for this.
@@ -36,7 +37,7 @@ export function createRights(admin: SyncClient, adminToken: string): Rights {
   const awaitRights = (token: string, rules: readonly Rule[]) => {
     for (const rule of rules) {
       const spec = { resourceAttributes: attributesOf(rule) }
-      while (!isAllowed(post(REVIEWS, { spec }, { token }))) pause(10)
+      while (!isAllowed(post(REVIEWS, { spec }, token))) pause(10)
     }
   }
   const createAccount = ({ user, rules }: Identity) => {
@@ -56,8 +57,17 @@ export function createRights(admin: SyncClient, adminToken: string): Rights {
     return token
   }
 
+  /** What a token is bound to that names this Node. */
+  const createPod = (nodeName: string | undefined) => {
+    if (nodeName === undefined) return {}
+    const name = `node-firewall-${tokens}`
+    const containers = [{ name: 'agent', image: 'none' }]
+    post(PODS, { metadata: { name }, spec: { nodeName, serviceAccountName: 'node-firewall', containers } })
+    return { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name } }
+  }
+
   return {
-    applyManifests() {
+    applyManifests(version) {
       post('/api/v1/namespaces', { metadata: { name: NAMESPACE } })
       const file = new URL('../../../manifests/base/rbac.yaml', import.meta.url)
       for (const document of parseAllDocuments(readFileSync(file, 'utf8'))) {
@@ -67,11 +77,13 @@ export function createRights(admin: SyncClient, adminToken: string): Rights {
         const [, at] = placeOf(kind.startsWith('Cluster') ? undefined : (metadata.namespace ?? NAMESPACE))
         post(kind === 'ServiceAccount' ? ACCOUNTS : `${at}${plural}`, content)
       }
-      awaitRights(requestToken('node-firewall'), AGENT_RULES)
+      const unbound = requestToken('node-firewall')
+      awaitRights(unbound, AGENT_RULES)
+      enforcePolicies(admin, version, unbound)
     },
     createToken(identity) {
       const { rules } = identity
-      if (rules === AGENT_RULES) return requestToken('node-firewall')
+      if (rules === AGENT_RULES) return requestToken('node-firewall', createPod(nodeOf(identity)))
       return rules.some(({ resources }) => resources.includes('*')) ? adminToken : createAccount(identity)
     },
     createEndingToken() {
@@ -86,6 +98,7 @@ export function createRights(admin: SyncClient, adminToken: string): Rights {
 
 const NAMESPACE = 'node-firewall'
 const ACCOUNTS = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`
+const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`
 const SECRETS = `/api/v1/namespaces/${NAMESPACE}/secrets`
 const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
 

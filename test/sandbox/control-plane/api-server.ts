@@ -4,7 +4,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { AGENT_RULES, startApiServer } from '../../cluster/api-server.ts'
+import { startApiServer } from '../../cluster/api-server.ts'
+import { agentOn } from '../../cluster/api-server/agent-identity.ts'
 import type { Family } from '../../../agent/ruleset/address.ts'
 import type { Rule } from '../../cluster/api-server/access-control.ts'
 import { kubeconfig } from '../../cluster/api-server/credentials.ts'
@@ -31,7 +32,7 @@ server.store.onChange(({ resource, object: { metadata } }) => {
 
 const everything: readonly Rule[] = [{ verbs: ['*'], resources: ['*'] }]
 const users = {
-  agent: { user: 'system:serviceaccount:node-firewall:node-firewall', rules: AGENT_RULES },
+  agent: agentOn(nodeName),
   kubelet: { user: `system:node:${nodeName}`, rules: everything },
 } as const
 

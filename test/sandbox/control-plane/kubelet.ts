@@ -2,7 +2,7 @@
  * The kubelet of a node: renews its Lease, and answers with logs of containers at port 10250.
  */
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,8 +26,8 @@ type Kubeconfig = {
   readonly users: readonly [{ readonly user: { readonly token: string } }]
 }
 
-// The name of the process, too, by which the agent finds the port.
-process.title = 'kubelet'
+// The name of the process, too, by which the agent finds it; its title would take the place of its command line.
+await writeFile('/proc/self/comm', 'kubelet')
 
 const { node, kubeconfig, leaseEveryMs } = readSetting() as KubeletSetting
 

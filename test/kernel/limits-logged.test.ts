@@ -1,0 +1,32 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { families } from '../../agent/ruleset/address.ts'
+import { usableBackends } from '../sandbox/backends.ts'
+import { createSandbox, nodeAddress } from '../sandbox/sandbox.ts'
+import type { Sandbox } from '../sandbox/sandbox.ts'
+import { enforce, rulesetOf } from './enforce.ts'
+
+const backends = await usableBackends()
+
+describe.each(backends)('on iptables-%s', (backend) => {
+  let sandbox: Sandbox
+  beforeAll(async () => {
+    sandbox = await createSandbox()
+    await sandbox.node.listen('udp', 7)
+    const limit = { rate: '1/hour', burst: 4 }
+    const rule = { name: 'echo', action: 'accept', protocol: 'udp', ports: [7], limit, log: true }
+    await enforce(sandbox.node, backend, rulesetOf({ rules: [rule] }))
+  })
+  afterAll(async () => sandbox.close())
+
+  test.each(families)(
+    'a limit that is logged lets through as much as one that is not, %s',
+    async (family) => {
+      const outcomes: string[] = []
+      for (const sourcePort of [5001, 5002, 5003, 5004, 5005]) {
+        const probe = { protocol: 'udp', address: nodeAddress[family], port: 7, sourcePort } as const
+        outcomes.push(await sandbox.internet.probe(probe))
+      }
+      expect(outcomes).toEqual(['accepted', 'accepted', 'accepted', 'accepted', 'silence'])
+    },
+  )
+})

@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest'
+import { compilePolicy } from '../../agent/netfilter/compile.ts'
+import type { Desired } from '../../agent/netfilter/chain.ts'
+import { jumpRule } from '../../agent/netfilter/chain.ts'
+import { noSets } from '../../agent/netfilter/ipset-read.ts'
+import { keepFamily } from '../../agent/netfilter/keep-family.ts'
+import type { FamilyOutcome } from '../../agent/netfilter/keep-family.ts'
+import { UnreadableTableError, emptyTable } from '../../agent/netfilter/saved-table.ts'
+import type { SavedTable } from '../../agent/netfilter/saved-table.ts'
+import { drop, policyOf } from '../policy/policy-of.ts'
+
+const policy = policyOf({ ingress: [drop('all')] })
+const whole = tableOf(compilePolicy(policy, 'ipv4'))
+
+/** A pass over a kernel that holds a table, or one that cannot be read; what is written is the whole of it. */
+async function pass(last: FamilyOutcome | undefined, held: SavedTable | undefined): Promise<FamilyOutcome> {
+  let table = held
+  const outcome = await keepFamily(last, {
+    tables: {
+      async read() {
+        if (table === undefined)
+          throw new UnreadableTableError('reading the filter table: it ends before COMMIT')
+        return table
+      },
+      async restore() {
+        table = whole
+        return []
+      },
+    },
+    ipsets: {
+      read: async () => noSets,
+      prepare: async () => false,
+      destroyUnused: async () => ({ destroyed: [], inUse: [] }),
+    },
+    backend: 'nft',
+    family: 'ipv4',
+    wanted: { kind: 'policy', policy },
+    rewrite: false,
+    looksCloser: false,
+    logTarget: 'nflog',
+    dryRun: false,
+    now: 0,
+  })
+  return outcome
+}
+
+test('what was changed while the table could not be read is drift', async () => {
+  const first = await pass(undefined, whole)
+  expect(first).toMatchObject({ wrote: false, drift: [], seen: { asWanted: true } })
+  const blind = await pass(await pass(first, undefined), undefined)
+  expect(blind).toMatchObject({ wrote: false, drift: [], error: expect.any(UnreadableTableError) })
+  expect(blind.seen).toBeUndefined()
+  const healed = await pass(blind, emptyTable)
+  expect(healed).toMatchObject({ wrote: true, seen: { asWanted: true } })
+  expect(healed.drift).toContainEqual(expect.objectContaining({ kind: 'chain-missing', healed: true }))
+})
+
+test('an agent that could not read anything at its start finds no drift then', async () => {
+  const blind = await pass(undefined, undefined)
+  expect(await pass(blind, emptyTable)).toMatchObject({ wrote: true, drift: [] })
+})
+
+function tableOf({ chains, jumps }: Desired): SavedTable {
+  const saved = (policy: string, texts: readonly string[]) => ({
+    policy,
+    rules: texts.map((text) => ({ text, counters: '[0:0]' })),
+  })
+  const bases = Object.entries(jumps).map(
+    ([base, chain]) => [base, saved('ACCEPT', [jumpRule(chain)])] as const,
+  )
+  return new Map([...bases, ...chains.map(({ name, rules }) => [name, saved('-', rules)] as const)])
+}
