@@ -31,7 +31,7 @@ export function uninstallConforms(suite: Suite): void {
     return connectClient({
       getAccess: kubeconfigAccess(file),
       userAgent: 'test',
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       silenceMs: 10_000,
     })
   }

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import type { Identity, Rule } from '../api-server/access-control.ts'
 import { AGENT_RULES, nodeOf } from '../api-server/agent-identity.ts'
+import { readRights } from '../api-server/manifest-rights.ts'
 import { enforcePolicies } from './policies.ts'
 import type { Version } from './processes.ts'
 import { createObject, pause } from './sync-client.ts'
@@ -10,7 +9,7 @@ import type { SyncClient } from './sync-client.ts'
 
 /** ServiceAccounts, what RBAC allows them, and tokens for them. */
 export type Rights = {
-  /** Makes what manifests/base asks for in rbac.yaml and admission.yaml, and the namespace it is in. */
+  /** Makes what the manifests ask for in rbac.yaml and admission.yaml, and the namespace it is in. */
   applyManifests(version: Version): void
   /**
    * The agent's own account for the agent's rules, and a pod on the Node that the token is to name; for other rules an
@@ -37,7 +36,11 @@ export function createRights(admin: SyncClient, adminToken: string): Rights {
   const awaitRights = (token: string, rules: readonly Rule[]) => {
     for (const rule of rules) {
       const spec = { resourceAttributes: attributesOf(rule) }
-      while (!isAllowed(post(REVIEWS, { spec }, token))) pause(10)
+      const latest = Date.now() + 30_000
+      while (!isAllowed(post(REVIEWS, { spec }, token))) {
+        if (Date.now() > latest) throw new Error(`the server does not grant ${JSON.stringify(rule)}`)
+        pause(10)
+      }
     }
   }
   const createAccount = ({ user, rules }: Identity) => {
@@ -69,9 +72,7 @@ export function createRights(admin: SyncClient, adminToken: string): Rights {
   return {
     applyManifests(version) {
       post('/api/v1/namespaces', { metadata: { name: NAMESPACE } })
-      const file = new URL('../../../manifests/base/rbac.yaml', import.meta.url)
-      for (const document of parseAllDocuments(readFileSync(file, 'utf8'))) {
-        const content: unknown = document.toJS()
+      for (const content of readRights()) {
         const { kind, metadata } = manifest.parse(content)
         const plural = `${kind.toLowerCase()}s`
         const [, at] = placeOf(kind.startsWith('Cluster') ? undefined : (metadata.namespace ?? NAMESPACE))
