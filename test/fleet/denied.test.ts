@@ -90,7 +90,7 @@ test('the agent of this host is asked first, and tells the latest', async () => 
   }
   const health = { ailment: () => undefined, unready: () => undefined, denied: () => news }
   const server = await servePages({ host: '127.0.0.1', port: 0, onError: () => {} }, healthPages(health))
-  onTestFinished(() => void server.close())
+  onTestFinished(() => server.close())
   const { port } = server.address as AddressInfo
   const healthAddress = { host: '127.0.0.1', port }
   const { code, text } = await run(undefined, undefined, { healthAddress })
@@ -114,7 +114,7 @@ test('the agent of this host is asked first, and tells the latest', async () => 
 test('another program at that address is no agent', async () => {
   const health = { ailment: () => undefined, unready: () => undefined }
   const other = await servePages({ host: '127.0.0.1', port: 0, onError: () => {} }, healthPages(health))
-  onTestFinished(() => void other.close())
+  onTestFinished(() => other.close())
   const healthAddress = { host: '127.0.0.1', port: (other.address as AddressInfo).port }
   const { text } = await run(await startCluster(nodes), undefined, { healthAddress })
   expect(text).toContain('worker-2')
