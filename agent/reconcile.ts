@@ -18,7 +18,7 @@ import type { Family } from './ruleset/address.ts'
 import type { Parsed, SourceFile } from './ruleset/parse.ts'
 import type { Labels } from './ruleset/select.ts'
 import { deriveStatus } from './status/derive.ts'
-import type { FactsSeen, Knowledge } from './status/derive.ts'
+import type { FactsSeen, Knowledge } from './status/knowledge.ts'
 import { noDrift, recordDrift } from './status/drift.ts'
 import type { CutStatus, Status, StatusDetails } from './status/status.ts'
 
