@@ -2,6 +2,7 @@ import { podAccess } from '../../agent/cluster/access.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import type { SourceFile } from '../../agent/ruleset/parse.ts'
 import { hashRulesets } from '../../agent/policy/resolve.ts'
+import { agentOn } from '../cluster/api-server/agent-identity.ts'
 import { startApiServer } from '../cluster/api-server.ts'
 import type { ApiServer } from '../cluster/api-server.ts'
 import { NODES } from '../cluster/api-server/resources.ts'
@@ -97,7 +98,8 @@ export async function startFleetLoad({
 
   const startOne = async (name: string) => {
     const disk = disks.get(name) ?? { kernel: 'none' }
-    const agent = await startVirtualAgent({ name, access, clock, configMap, disk })
+    const headers = { authorization: `Bearer ${server.createToken(agentOn(name))}` }
+    const agent = await startVirtualAgent({ name, access: { ...access, headers }, clock, configMap, disk })
     agent.mount(files)
     agents.push(agent)
   }
