@@ -4,9 +4,14 @@ import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import { AGENT_RULES } from './api-server/agent-identity.ts'
 
-test('the test API server gives the agent the rights of manifests/base/rbac.yaml, and no others', async () => {
-  const text = await readFile(new URL('../../manifests/base/rbac.yaml', import.meta.url), 'utf8')
-  const rights = parseAllDocuments(text).flatMap((document) => rightsOf(document.toJS()))
+test('the test API server gives the agent the rights of manifests/base/rbac.yaml and api-watch, and no others', async () => {
+  const texts = await Promise.all(
+    ['base', 'components/api-watch'].map(async (folder) =>
+      readFile(new URL(`../../manifests/${folder}/rbac.yaml`, import.meta.url), 'utf8'),
+    ),
+  )
+  const documents = texts.flatMap((text) => parseAllDocuments(text))
+  const rights = documents.flatMap((document) => rightsOf(document.toJS()))
   expect(rights.toSorted()).toEqual(AGENT_RULES.map((rule) => JSON.stringify(rule)).toSorted())
 })
 
