@@ -1,5 +1,5 @@
 import { backoffMs } from './backoff.ts'
-import type { Trigger } from './reconcile.ts'
+import type { Trigger } from './pass.ts'
 
 export type ScheduleOptions = {
   /** One pass; resolves to whether it ought to be tried again soon. Must not reject. */

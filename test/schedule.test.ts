@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import type { Trigger } from '../agent/reconcile.ts'
+import type { Trigger } from '../agent/pass.ts'
 import { createSchedule } from '../agent/schedule.ts'
 
 /** A pass that ends when the test says so, and timers that fire when the test says so. */

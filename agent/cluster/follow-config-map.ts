@@ -62,8 +62,9 @@ export function createConfigMapFollower(
 
   const learnFromList = (items: readonly unknown[], asOf: number) => {
     const version = items.length === 0 ? undefined : parseNode(items[0], listRequest).resourceVersion
+    // What the watch has told of already is no further change.
+    if (version === undefined || version !== told?.version) changes += several
     told = { version: version ?? '0', isMissing: version === undefined, asOf }
-    changes += several
     work.ring()
   }
   const learnFromEvent = (type: string, object: unknown) => {

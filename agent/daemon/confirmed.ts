@@ -2,7 +2,7 @@ import { installBootUnit } from '../host/boot-unit.ts'
 import { saveBootRestore } from '../host/boot-restore.ts'
 import { isExpected } from '../errors.ts'
 import type { BootState } from '../netfilter/boot-text.ts'
-import type { Memory } from '../reconcile.ts'
+import type { Memory } from '../pass.ts'
 import { families } from '../ruleset/address.ts'
 import type { Logger } from '../telemetry/log.ts'
 

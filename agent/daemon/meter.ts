@@ -1,7 +1,7 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { realClock } from '../cluster/clock.ts'
 import type { Tables } from '../netfilter/tables.ts'
-import type { Memory } from '../reconcile.ts'
+import type { Memory } from '../pass.ts'
 import { families } from '../ruleset/address.ts'
 import type { Status } from '../status/status.ts'
 import { counter, gauge, one } from '../telemetry/metric.ts'

@@ -18,7 +18,7 @@ import type { Ipsets } from '../netfilter/ipsets.ts'
 import { createTables } from '../netfilter/tables.ts'
 import { tidyTables } from '../netfilter/tidy-tables.ts'
 import type { LegacyTables, Tables } from '../netfilter/tables.ts'
-import type { Effects } from '../reconcile.ts'
+import type { Effects } from '../pass.ts'
 
 /** The network of a node as the agent and the commands see it. */
 export type NodeNetwork = Pick<

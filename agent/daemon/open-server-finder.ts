@@ -7,7 +7,7 @@ import type { Kubelet } from '../host/kubelet.ts'
 import { readServerFile, writeServerFile } from '../host/server-file.ts'
 import type { ServerEndpoint } from '../policy/policy.ts'
 import { lookUp } from '../probes/look-up.ts'
-import type { Effects } from '../reconcile.ts'
+import type { Effects } from '../pass.ts'
 import { createServerFinder } from './server-finder.ts'
 import type { FindServers, ServedBy } from './server-finder.ts'
 

@@ -255,4 +255,6 @@ test('reads are spread as nodes and size have it, but the first, and those that 
   await until(() => expect(waits).toContain(spreadMs(text.length, 600) / 2))
   look()
   await until(() => expect(last()).toEqual({ a: 'small' }))
+  // The watch told of it, and so did the list: that is one edit.
+  expect(reads.at(-1)?.follows).toBe(true)
 })

@@ -18,7 +18,7 @@ function counted(server: ApiServer, nodeName?: string) {
 
 test('patches of the Node, but for those that nothing is sent for', async () => {
   const { writes, node } = counted(await startServer())
-  await node.patchAnnotations({ 'example.org/a': 'b' })
+  await node.patchAnnotations({ 'node-firewall.io/state': 'Off' })
   await node.patchAnnotations({})
   expect(writes).toEqual(['node success'])
 })

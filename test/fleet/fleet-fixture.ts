@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest'
 import type { Terminal } from '../../agent/fleet/terminal.ts'
+import type { GetAccess } from '../../agent/cluster/access.ts'
 import { kubeconfigAccess } from '../../agent/cluster/kubeconfig.ts'
 import { connectNodes } from '../../agent/cluster/list-nodes.ts'
 import type { Nodes, NodesOptions } from '../../agent/cluster/list-nodes.ts'
@@ -21,6 +22,16 @@ export async function startCluster(
 export function connect(server: ApiServer, options: Partial<NodesOptions> = {}): Nodes {
   const getAccess = kubeconfigAccess(server.kubeconfigFile)
   return connectNodes({ getAccess, clock: hurriedClock().clock, ...options })
+}
+
+/** Who may look at all Nodes, beside the agent. */
+export function operatorOf(server: ApiServer): GetAccess {
+  const token = server.createToken({
+    user: 'operator',
+    rules: [{ verbs: ['list', 'watch'], resources: ['nodes'] }],
+  })
+  const getAccess = kubeconfigAccess(server.kubeconfigFile)
+  return async () => ({ ...(await getAccess()), headers: { authorization: `Bearer ${token}` } })
 }
 
 /** A terminal that keeps what is printed; with a size it is a screen, on which each frame is one write. */

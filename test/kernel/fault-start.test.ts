@@ -74,6 +74,7 @@ const chosen = longRows('programs at the start', rows, ({ name, ailment }) => {
 describe.runIf((await usableBackends()).includes('nft'))('at the start of the agent', () => {
   test.concurrent.for(chosen)(
     '$name $ailment: said, and well by itself once it is back',
+    { timeout: 180_000 },
     async ({ programs, ailment, message, inForce = false }, { onTestFinished }) => {
       const [host, tools, mount] = await Promise.all([
         startHost(),

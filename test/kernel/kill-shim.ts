@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { nflogGroup } from '../../agent/netfilter/log-text.ts'
 import { createShims } from './shims.ts'
 
 /** Who dies at a command of a process under test, and when. */
@@ -56,9 +57,13 @@ async function hasEnded(pid: string): Promise<boolean> {
   return stat === '' || / Z /.test(stat.slice(stat.lastIndexOf(')')))
 }
 
-/** The number of a command is the line on which it finds its own process in the list. */
+/**
+ * The number of a command is the line on which it finds its own process in the list. The reader of what rules log is no
+ * command: it stays.
+ */
 function script(real: string, plan: string, started: string): string {
   return `
+case "$*" in *' perl '*' ${nflogGroup} '*) exec ${real} "$@" ;; esac
 read -r victim at fall seconds 2>/dev/null < ${plan} && [ "$victim" = "$PPID" ] || exec ${real} "$@"
 echo $$ >> ${started}
 number=$(grep -nx $$ ${started})

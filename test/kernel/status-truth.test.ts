@@ -7,7 +7,7 @@ import { staleAfterMs } from '../../agent/status/assess.ts'
 import { startApiServer } from '../cluster/api-server.ts'
 import { putOneNodeCluster } from '../cluster/one-node-cluster.ts'
 import { startKubelet } from '../cluster/virtual-kubelet.ts'
-import { connect, createTerminal } from '../fleet/fleet-fixture.ts'
+import { connect, createTerminal, operatorOf } from '../fleet/fleet-fixture.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
@@ -389,7 +389,7 @@ describe.runIf(backends.length > 0)('an agent that says nothing any more', () =>
   test.each(longRows('agents that say nothing', signals, (signal) => signal === 'SIGKILL'))(
     '%s: the rules stay, what it said is stale after a while, and the next agent says it anew',
     async (signal) => {
-      const [host, server] = [await startHost(), await startApiServer()]
+      const [host, server] = [await startHost(), await startApiServer({ node: 'test-node' })]
       onTestFinished(async () => void (await Promise.all([host.close(), server.close()])))
       putOneNodeCluster(server, 'test-node')
       const kubelet = startKubelet(server, 'test-node')
@@ -399,9 +399,10 @@ describe.runIf(backends.length > 0)('an agent that says nothing any more', () =>
       const setting = { rules: mount.folder, kubeconfig: server.kubeconfigFile }
       const first = await startAgent(host, setting)
       onTestFinished(first.kill)
+      const nodes = connect(server, { getAccess: operatorOf(server) })
       const ask = async (laterMs: number) => {
         const { terminal, text } = createTerminal()
-        const effects = { signal: new AbortController().signal, nodes: connect(server), terminal }
+        const effects = { signal: new AbortController().signal, nodes, terminal }
         const code = await status(undefined, {}, { ...effects, now: () => Date.now() + laterMs })
         return `${code} ${text()}`
       }

@@ -99,8 +99,7 @@ export async function startFleetLoad({
   const startOne = async (name: string) => {
     const disk = disks.get(name) ?? { kernel: 'none' }
     const headers = { authorization: `Bearer ${server.createToken(agentOn(name))}` }
-    const asPod = { ...access, headers }
-    const agent = await startVirtualAgent({ name, access: asPod, clock, configMap, disk })
+    const agent = await startVirtualAgent({ name, access: { ...access, headers }, clock, configMap, disk })
     agent.mount(files)
     agents.push(agent)
   }

@@ -3,12 +3,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { kubeconfigAccess } from '../../agent/cluster/kubeconfig.ts'
 import { connectNodes } from '../../agent/cluster/list-nodes.ts'
 import { wait } from '../../agent/fleet/wait.ts'
 import { createClient } from '../../scripts/e2e-parts/client.ts'
 import type { Files, Site } from '../../scripts/e2e-parts/site.ts'
 import { startApiServer } from '../cluster/api-server.ts'
+import { operatorOf } from '../fleet/fleet-fixture.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
 import type { AgentProcess } from '../sandbox/agent.ts'
 import { clusterAddress } from '../sandbox/cluster-addresses.ts'
@@ -23,7 +23,7 @@ const node = 'test-node'
  * knows no difference. What kubectl and the controllers do is done by hand.
  */
 export async function createSandboxSite(overlay: Files) {
-  const [sandbox, server] = await Promise.all([createCluster({ backend: 'nft' }), startApiServer()])
+  const [sandbox, server] = await Promise.all([createCluster({ backend: 'nft' }), startApiServer({ node })])
   server.createNode(node)
   const mount = await createMount(overlay)
   const folder = await mkdtemp(join(tmpdir(), 'node-firewall-e2e-test-'))
@@ -62,7 +62,7 @@ export async function createSandboxSite(overlay: Files) {
     async waitFor(wanted) {
       const rules = await mkdtemp(join(folder, 'rules-'))
       for (const [name, text] of Object.entries(wanted)) await writeFile(join(rules, name), text)
-      const nodes = connectNodes({ getAccess: kubeconfigAccess(kubeconfig) })
+      const nodes = connectNodes({ getAccess: operatorOf(server) })
       const signal = new AbortController().signal
       const code = await wait({ ruleset: [rules], timeout: 400_000 }, { signal, nodes, tell: () => {} })
       if (code !== 0) throw new Error(`waiting for the rules: exit code ${code}`)

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import type { Progress } from '../../agent/confirm/trials.ts'
 import type { FamilyOutcome } from '../../agent/netfilter/keep-family.ts'
-import type { Knowledge } from '../../agent/status/derive.ts'
+import type { Knowledge } from '../../agent/status/knowledge.ts'
 
 const text = fc.string({ maxLength: 30 })
 const texts = fc.array(text, { maxLength: 12 })

@@ -4,7 +4,7 @@ export const AGENT = 'system:serviceaccount:node-firewall:node-firewall'
 
 const SLICES = 'endpointslices.discovery.k8s.io'
 
-/** What the agent's ClusterRole and its Roles allow: rbac.yaml in manifests/base and in components/api-watch. */
+/** What the ClusterRole and the Roles of the agent allow: manifests/base/rbac.yaml, and the component api-watch. */
 export const AGENT_RULES: readonly Rule[] = [
   { verbs: ['get', 'watch', 'patch'], resources: ['nodes'] },
   { verbs: ['get', 'list', 'watch'], resources: [SLICES], namespace: 'node-firewall' },
