@@ -7,7 +7,7 @@ test('a timer that still runs does not keep what was tried, with all its rules, 
   const nobody = async () => []
   const attempt = createAttempt(
     {
-      subject: { hash: 'a', parsed: { rulesets: [], problems: [] }, labels: {}, files: [] },
+      subject: { hash: 'a', parsed: { rulesets: [], problems: [] }, labels: {}, files: [], narrowed: [] },
       createProbes: () => [],
       knownBefore: [],
       onReady: async () => {},
