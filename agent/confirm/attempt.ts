@@ -92,7 +92,9 @@ export function createAttempt(
   const startTime = () => {
     const time = effects.timeout(effects.deadlineMs)
     // Also where all probes pass: the kernel may still refuse a part of it.
-    time.addEventListener('abort', () => phase === 'passed' && enter('failed'), { once: true })
+    // A timer holds on to who listens, and an attempt to all rules that it is about: long after it has ended.
+    const { signal } = ending
+    time.addEventListener('abort', () => phase === 'passed' && enter('failed'), { once: true, signal })
     return time
   }
   const probe = async (due: readonly Probe[], time: AbortSignal, { signal }: AbortController) => {
