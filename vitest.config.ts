@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/setup.ts'],
     // Kernel tests spawn real processes in real namespaces; on two busy cores that takes its time.
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 60_000,
     // By default one core stays free. These tests mostly wait: for processes, for packets, for deadlines to pass.
     maxWorkers: 3,

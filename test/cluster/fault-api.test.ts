@@ -76,7 +76,7 @@ const external = { interfaces: { external: ['eth0'] }, defaults: { ingress: 'rej
 const opening = (port: number) =>
   rulesetOf({ ...external, rules: [{ name: 'a', action: 'accept', protocol: 'tcp', ports: [port] }] })
 const confirmed = ({ msg }: LogLine) => msg === 'the change is confirmed'
-const patient = { timeout: 40_000 }
+const patient = { timeout: 60_000 }
 
 describe('an API server that answers with', () => {
   let host: Host
