@@ -107,7 +107,8 @@ async function endInTime<T>(child: Promise<T>, pid: number | undefined, ms: numb
   }
 }
 
-function killGroup(pid: number): void {
+/** Ends a process that leads a group, with all that it has started. */
+export function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch (error) {

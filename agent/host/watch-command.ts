@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { execa } from 'execa'
 import { backoffMs } from '../backoff.ts'
-import { inNetworkOf } from './exec.ts'
+import { inNetworkOf, killGroup } from './exec.ts'
 import type { TargetPid } from './exec.ts'
 
 export type MonitorHandlers = {
@@ -47,11 +47,17 @@ async function followOnce(
 ): Promise<string> {
   const child = execa(file, args, {
     buffer: false,
-    cancelSignal: signal,
     env: { LC_ALL: 'C' },
     reject: false,
     stdin: 'ignore',
+    // A group of its own: what a wrapper script has started holds its pipes open after the script was killed.
+    detached: true,
   })
+  const { pid } = child
+  const end = () => {
+    if (pid !== undefined) killGroup(pid)
+  }
+  signal.addEventListener('abort', end, { once: true })
   const lines = createInterface({ input: child.stdout })
   lines.on('line', (line) => handlers.onLine(line))
   let complaint = ''
@@ -59,6 +65,7 @@ async function followOnce(
     complaint = (complaint + text).slice(0, 500)
   })
   const { shortMessage = 'it ended' } = await child
+  signal.removeEventListener('abort', end)
   lines.close()
   return complaint.trim() || shortMessage
 }
