@@ -1,10 +1,11 @@
+import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { cutDenied } from '../../agent/conntrack/cut.ts'
 import type { Cutting } from '../../agent/conntrack/cut.ts'
 import { deleteEntries } from '../../agent/conntrack/delete-entries.ts'
 import { keyOf } from '../../agent/conntrack/entry.ts'
 import { listEntries } from '../../agent/conntrack/list-denied.ts'
-import { createFindNamespaces, holdersOf } from '../../agent/conntrack/pod-namespaces.ts'
+import { createFindNamespaces, holdersOf, noNamespaces } from '../../agent/conntrack/pod-namespaces.ts'
 import { CommandError } from '../../agent/host/exec.ts'
 import type { Exec } from '../../agent/host/exec.ts'
 import { families } from '../../agent/ruleset/address.ts'
@@ -200,6 +201,60 @@ describe.runIf(usable)('cutting connections', () => {
     },
   )
 
+  const toPods = ways.filter(({ name }) => name === 'straight to a pod')
+
+  test.for(casesOf(toPods, 'tcp', true))(
+    '$title: dead, though the process by which its pod was to be entered has ended',
+    async (one, { signal }) => {
+      const { victim } = await open(one, signal)
+      await deny(lab.node.exec, one.family, victim)
+      const { findNamespaces = noNamespaces, ...others } = cutting(one, victim)
+      const dead = await endedProcess()
+      let looks = 0
+      const result = await cutDenied({
+        ...others,
+        findNamespaces: async (wanted) =>
+          looks++ === 0 ? new Map([[dead, wanted]]) : findNamespaces(wanted),
+      })
+      expect(result).toEqual({ cut: 1, failed: 0, notes: [] })
+    },
+  )
+
+  test.for(casesOf(toPods, 'tcp', false))(
+    '$title: no word about sockets of a pod that has ended meanwhile',
+    async (one, { signal }) => {
+      const { victim } = await open(one, signal)
+      await deny(lab.node.exec, one.family, victim)
+      const dead = await endedProcess()
+      let looks = 0
+      const { notes } = await cutDenied({
+        ...cutting(one, victim),
+        findNamespaces: async (wanted) => new Map(looks++ === 0 ? [[dead, wanted]] : []),
+      })
+      expect(notes).not.toContainEqual(expect.stringContaining('sockets of pods'))
+    },
+  )
+
+  test.for(casesOf(toPods, 'tcp', true))(
+    '$title: dead, though another pod cannot be entered at all, which is said',
+    async (one, { signal }) => {
+      const { victim } = await open(one, signal)
+      await deny(lab.node.exec, one.family, victim)
+      const { findNamespaces = noNamespaces, ...others } = cutting(one, victim)
+      const dead = await endedProcess()
+      const result = await cutDenied({
+        ...others,
+        findNamespaces: async (wanted) => new Map([[dead, wanted], ...(await findNamespaces(wanted))]),
+      })
+      const unentered = `nsenter: cannot open /proc/${dead}/ns/net: No such file or directory`
+      expect(result).toEqual({
+        cut: 1,
+        failed: 0,
+        notes: [`sockets of pods were not closed: running nsenter: exit status 1: ${unentered}`],
+      })
+    },
+  )
+
   test.for(casesOf(reachable, 'tcp', false))(
     '$title: cut, with a warning, where its socket cannot be closed',
     async (one, { signal }) => {
@@ -319,3 +374,9 @@ describe.runIf(usable)('cutting connections', () => {
     })
   })
 })
+
+async function endedProcess(): Promise<number> {
+  const child = execa('true')
+  await child
+  return child.pid ?? 0
+}
