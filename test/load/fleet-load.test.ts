@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { defaultReapplySchedule, defaultVerifySchedule } from '../../agent/cli/options.ts'
+import { defaultReapplySchedule, defaultVerifySchedule } from '../../agent/cli/agent-flags.ts'
 import { rulesetOf } from '../kernel/enforce.ts'
 import { startFleetLoad } from './fleet-load.ts'
 import { busiestShare, countByKind, worstSecond } from './window-figures.ts'

@@ -94,9 +94,15 @@ export async function passOnce(agent: AgentProcess): Promise<LogLine> {
   return agent.next(({ reasons }) => Array.isArray(reasons) && reasons.includes('signal'))
 }
 
-/** Waits until the text that was written last is confirmed. */
+/**
+ * Waits until the text that was written last is confirmed.
+ *
+ * @throws {Error} when it is rolled back, or no such line comes
+ */
 export async function untilConfirmed(agent: AgentProcess): Promise<void> {
-  await agent.next(({ msg }) => msg === 'the change is confirmed')
+  const ends = ['the change is confirmed', 'the change is rolled back']
+  const end = await agent.next(({ msg }) => ends.includes(msg))
+  if (end.msg !== ends[0]) throw new Error(`not confirmed: ${JSON.stringify(end)}`)
   await agent.next(inState('Enforcing', 'Auditing'))
 }
 

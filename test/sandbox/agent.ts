@@ -18,7 +18,11 @@ export type LogLine = { readonly level: string; readonly msg: string; readonly [
 export type AgentProcess = {
   readonly pid: number
   readonly log: readonly LogLine[]
-  /** The first line from here on that fits; lines up to it are not looked at again. */
+  /**
+   * The first line from here on that fits; lines up to it are not looked at again.
+   *
+   * @throws {Error} with what the agent said last, when it ends, or says no such line for a long time
+   */
   next(fits: (line: LogLine) => boolean): Promise<LogLine>
   /** The status file: annotations as a Node would carry them. */
   status(): Promise<Record<string, string>>
@@ -48,6 +52,9 @@ export type AgentSetting = {
 }
 
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
+
+/** A little less than the time a test has, which when it is over does not say what was waited for. */
+const patienceMs = 170_000
 
 export async function startAgent(host: Host, setting: AgentSetting): Promise<AgentProcess> {
   const { rules, args = [], env = {}, kubeconfig, confined = false, inNetwork = confined, stateDir } = setting
@@ -87,6 +94,8 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
     pid,
     log,
     async next(fits) {
+      const givenUp = AbortSignal.timeout(patienceMs)
+      givenUp.addEventListener('abort', () => wake())
       for (;;) {
         while (cursor < log.length) {
           const line = log[cursor]
@@ -95,8 +104,9 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
         }
         const { exitCode, signalCode } = child
         if (exitCode !== null || signalCode !== null) {
-          throw new Error(`the agent ended with ${signalCode ?? exitCode}`)
+          throw new Error(`the agent ended with ${signalCode ?? exitCode}${lastWords(log)}`)
         }
+        if (givenUp.aborted) throw new Error(`no such line in ${patienceMs / 1000} s${lastWords(log)}`)
         await new Promise<void>((resolve) => (wake = resolve))
       }
     },
@@ -115,6 +125,10 @@ export async function startAgent(host: Host, setting: AgentSetting): Promise<Age
       await ended
     },
   }
+}
+
+function lastWords(log: readonly LogLine[]): string {
+  return ['; the agent said last:', ...log.slice(-40).map((line) => JSON.stringify(line))].join('\n')
 }
 
 /** A folder that changes as a mounted ConfigMap does: all files at once, by one rename of `..data`. */
