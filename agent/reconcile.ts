@@ -1,10 +1,10 @@
 import type { Dataplane } from './bypass/dataplane.ts'
-import type { Override } from './confirm/break-glass.ts'
+import { choose, override } from './confirm/choose.ts'
 import type { InForce } from './confirm/trials.ts'
 import { isExpected, messageOf } from './errors.ts'
 import type { Backend } from './netfilter/backend.ts'
 import { otherBackend } from './netfilter/backend.ts'
-import { clearBackend } from './netfilter/clear.ts'
+import { clearOther } from './netfilter/clear.ts'
 import { keepFamily } from './netfilter/keep-family.ts'
 import type { LogTarget } from './netfilter/log-text.ts'
 import { readLogTarget } from './netfilter/standing-log-target.ts'
@@ -12,7 +12,6 @@ import { decide } from './policy/decide.ts'
 import type { Decision, Known, Wanted } from './policy/decide.ts'
 import type { NodeFacts } from './policy/policy.ts'
 import { families } from './ruleset/address.ts'
-import type { SourceFile } from './ruleset/parse.ts'
 import { deriveStatus } from './status/derive.ts'
 import type { FactsSeen } from './status/knowledge.ts'
 import { recordDrift } from './status/drift.ts'
@@ -64,7 +63,9 @@ export async function reconcile(
   }
   const kept = await keepFamilies(memory, decision.wanted, how, effects)
   const keptInMs = effects.elapsedMs() - how.now
-  const otherRules = thorough ? await clearOther(kept, otherBackend(backend), effects) : memory.otherRules
+  const mayClear = !effects.dryRun && Object.values(kept).every(({ seen }) => seen?.asWanted)
+  const readOther = async () => (mayClear ? clearOther(effects.tables, otherBackend(backend)) : [])
+  const otherRules = thorough ? await readOther() : memory.otherRules
 
   // Whoever put them in force may have been killed before anything followed.
   const isOwed = effects.trials.owesCut()
@@ -111,43 +112,6 @@ const urgent: ReadonlySet<Trigger['reason']> = new Set([
   'mode',
   'logging',
 ])
-
-type Written = { readonly known: Known; readonly files: readonly SourceFile[] }
-
-/** What is to be in force: the candidate, or for as long as it may not be, what was confirmed last. */
-async function choose(
-  candidate: Decision,
-  last: Decision | undefined,
-  { known, files }: Written,
-  trials: Effects['trials'],
-): Promise<Decision> {
-  const choice = await trials.choose({ decision: candidate, files, labels: known.labels })
-  if (choice.kind === 'candidate' && !choice.widens) return candidate
-  const { problems } = candidate
-  if (choice.kind === 'whatever is there') return { ...candidate, wanted: choice }
-  // Of the same rulesets as the candidate; what is wrong with newer ones is told already.
-  const same = { parsed: { rulesets: candidate.rulesets ?? [], problems: [] }, labels: known.labels }
-  const { parsed, labels } = choice.kind === 'standing' ? choice : same
-  const { widens } = choice
-  // What is about to be taken back must not stand in for what cannot be resolved now.
-  const before = last?.wanted === candidate.wanted ? undefined : last
-  const standing = decide(before, { ...known, parsed, labels, widens })
-  return {
-    ...standing,
-    ...(candidate.obstacle === undefined ? {} : { obstacle: candidate.obstacle }),
-    problems: choice.kind === 'standing' ? [...problems, ...standing.problems] : problems,
-  }
-}
-
-function override(
-  { mode }: Override,
-  candidate: Decision,
-  last: Decision | undefined,
-  known: Known,
-): Decision {
-  if (mode === 'off') return { ...candidate, wanted: { kind: 'nothing' } }
-  return decide(last, { ...known, audits: true })
-}
 
 function inForce(kept: Memory['families']): InForce[] {
   return Object.entries(kept).map(([family, { seen, wrote, error }]) => ({
@@ -246,27 +210,5 @@ async function readFacts(memory: Memory, effects: Effects, thorough: boolean): P
   } catch (error) {
     if (!isExpected(error)) throw error
     return { value: last, warnings: [`the interfaces cannot be read: ${messageOf(error)}`] }
-  }
-}
-
-/**
- * Nodes change their backend in upgrades: once all is in force in the one, nothing of ours stays in the other,
- * where nobody would see it. Rules of others there are worth knowing of, since both apply.
- */
-async function clearOther(
-  kept: Memory['families'],
-  backend: Backend,
-  { tables, dryRun }: Effects,
-): Promise<readonly string[]> {
-  if (dryRun || !Object.values(kept).every(({ seen }) => seen?.asWanted)) return []
-  try {
-    const cleared = await clearBackend(tables, backend)
-    const foreign = cleared.filter(({ foreignRules }) => foreignRules > 0)
-    return foreign.map(({ family, foreignRules }) => {
-      return `iptables-${backend} holds ${foreignRules} rules for ${family} too, and both backends apply: what one of them drops stays dropped, and neither can let through what the other denies; move them to iptables-${otherBackend(backend)}, or flush them if nobody uses them`
-    })
-  } catch (error) {
-    if (!isExpected(error)) throw error
-    return [`the other backend, iptables-${backend}, cannot be read: ${messageOf(error)}`]
   }
 }

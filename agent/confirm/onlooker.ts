@@ -1,7 +1,8 @@
 import type { Wanted } from '../policy/decide.ts'
+import { digestOf } from './candidate.ts'
 import type { Quarantined } from './generation.ts'
 import type { Keeping } from './keeping.ts'
-import { digestOf, noTrials } from './trials.ts'
+import { noTrials } from './trials.ts'
 import type { Choice, Trials } from './trials.ts'
 
 /**

@@ -1,13 +1,12 @@
-import { createHash } from 'node:crypto'
-import type { Decision } from '../policy/decide.ts'
 import type { Probe, ProbeResult } from '../probes/probe.ts'
 import type { Turn } from '../rollout/gate.ts'
-import { hasErrors } from '../ruleset/parse.ts'
-import type { Parsed, SourceFile } from '../ruleset/parse.ts'
+import type { Parsed } from '../ruleset/parse.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { createAttempt } from './attempt.ts'
 import type { Attempt, AttemptEffects } from './attempt.ts'
+import { digestOf, noRulesets, subjectOf } from './candidate.ts'
+import type { Candidate } from './candidate.ts'
 import type { Quarantined, Trial, Wide } from './generation.ts'
 import type { Keeping, Kept, Subject } from './keeping.ts'
 
@@ -17,13 +16,6 @@ export type Choice =
   /** Rulesets of before, which were confirmed, with the labels that chose them. */
   | { readonly kind: 'standing'; readonly parsed: Parsed; readonly labels: Labels; readonly widens: boolean }
   | { readonly kind: 'whatever is there' }
-
-/** What the files say now. */
-export type Candidate = {
-  readonly decision: Decision
-  readonly files: readonly SourceFile[]
-  readonly labels: Labels | undefined
-}
 
 /** What a pass has left in the kernel of one family. */
 export type InForce = {
@@ -86,15 +78,6 @@ export type Trials = {
 /** Where the API server answers as fast as it should, an edit need not wait for a second pass. */
 const patienceMs = 150
 
-const nothing = 'none'
-const noRulesets: Subject = {
-  hash: nothing,
-  parsed: { rulesets: [], problems: [] },
-  labels: {},
-  files: [],
-  narrowed: [],
-}
-
 /**
  * Decides, pass by pass, between rulesets as they are written now and those that were confirmed last: new ones are
  * tried when it is this node's turn, probed, and then kept or rolled back. What worked before the change and does not
@@ -145,7 +128,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       const startedAt = effects.now().toISOString()
       await keeping.note({ trial: { hash, passedBefore, ...narrows, startedAt } })
     }
-    const createProbes = () => (hash === nothing ? [] : effects.probesFor(next.parsed.rulesets))
+    const createProbes = () => (hash === noRulesets.hash ? [] : effects.probesFor(next.parsed.rulesets))
     const knownBefore = unconfirmed?.passedBefore
     return createAttempt({ subject: next, createProbes, knownBefore, onReady }, { ...effects, onChange })
   }
@@ -194,8 +177,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const quarantined = keeping.quarantined(hash)
     if (quarantined !== undefined && quarantined.text === digestOf(files))
       return { kind: 'rolled back', hash, quarantined }
-    if (attempt?.subject.hash === hash || hash === nothing) return undefined
-    const turn = effects.turnOf(change, [undefined, nothing].includes(keeping.lastGoodHash()))
+    if (attempt?.subject.hash === hash || hash === noRulesets.hash) return undefined
+    const turn = effects.turnOf(change, [undefined, noRulesets.hash].includes(keeping.lastGoodHash()))
     if (turn.kind !== 'go') return { ...turn, hash }
     // Whatever an agent before has left must not stand when it is asked what works before the change.
     const isUnseen = latest === undefined && unconfirmed === undefined
@@ -294,16 +277,6 @@ export const noTrials: Trials = {
   stop: () => {},
 }
 
-/** What the files say, if anything can be said; with errors in them, what they said before. */
-function subjectOf({ decision, files, labels }: Candidate, last: Subject | undefined): Subject | undefined {
-  const { wanted, problems, obstacle, rulesets } = decision
-  if (wanted.kind === 'whatever is there') return undefined
-  if (hasErrors(problems) || obstacle !== undefined || rulesets === undefined) return last
-  const hash = wanted.kind === 'policy' ? wanted.policy.hash : nothing
-  const narrowed = wanted.kind === 'policy' ? wanted.policy.failsafesBy : []
-  return { hash, parsed: { rulesets, problems: [] }, labels: labels ?? {}, files, narrowed }
-}
-
 function describeWide(wide: Wide | undefined): string[] {
   if (wide === undefined) return []
   return [
@@ -322,14 +295,4 @@ function brokenFamilies(
   return (inForce ?? [])
     .filter(({ family, asWanted }) => !asWanted && soundBefore.includes(family))
     .map(({ family, failure = 'it is not in force' }) => ({ name: family, failure }))
-}
-
-/** Digest of the text of rulesets, comments and all. */
-export function digestOf(files: readonly SourceFile[]): string {
-  const hash = createHash('sha256')
-  for (const file of files) {
-    hash.update(`${file.path}\n`)
-    hash.update('bytes' in file ? file.bytes : '')
-  }
-  return hash.digest('hex')
 }

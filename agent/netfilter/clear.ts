@@ -1,5 +1,7 @@
+import { isExpected, messageOf } from '../errors.ts'
 import { families } from '../ruleset/address.ts'
 import type { Family } from '../ruleset/address.ts'
+import { otherBackend } from './backend.ts'
 import type { Backend } from './backend.ts'
 import { isOurChain } from './chain.ts'
 import { NotInForceError } from './enforce.ts'
@@ -26,6 +28,25 @@ export type Cleared = {
  */
 export async function clearBackend(tables: Tables, backend: Backend): Promise<Cleared[]> {
   return Promise.all(families.map(async (family) => clearFamily(tables, backend, family)))
+}
+
+/**
+ * Nodes change their backend in upgrades: once all is in force in the one, nothing of ours stays in the other, where
+ * nobody would see it.
+ *
+ * @returns what is worth knowing of rules of others there, since both apply, each a sentence
+ */
+export async function clearOther(tables: Tables, other: Backend): Promise<readonly string[]> {
+  try {
+    const cleared = await clearBackend(tables, other)
+    const foreign = cleared.filter(({ foreignRules }) => foreignRules > 0)
+    return foreign.map(({ family, foreignRules }) => {
+      return `iptables-${other} holds ${foreignRules} rules for ${family} too, and both backends apply: what one of them drops stays dropped, and neither can let through what the other denies; move them to iptables-${otherBackend(other)}, or flush them if nobody uses them`
+    })
+  } catch (error) {
+    if (!isExpected(error)) throw error
+    return [`the other backend, iptables-${other}, cannot be read: ${messageOf(error)}`]
+  }
 }
 
 async function clearFamily(tables: Tables, backend: Backend, family: Family): Promise<Cleared> {
