@@ -19,7 +19,7 @@ export type TrialNode = {
   readonly lockFile: string
   readonly mount: Awaited<ReturnType<typeof createMount>>
   /** Writes a Ruleset with this `spec` in the place of all that is written. */
-  write(spec: object): Promise<void>
+  write(spec: object, name?: string): Promise<void>
   /** Both sides go these ways from now on. An agent that is started later does. */
   take(ways: Partial<Ways>): Promise<void>
   /** The kubeconfig of these ways. */
@@ -60,7 +60,7 @@ export async function openTrialNode({ backend, deadlineSeconds = 30 }: TrialNode
     stateDir,
     lockFile,
     mount,
-    write: async (spec) => mount.write({ 'rules.yaml': rulesetOf(spec) }),
+    write: async (spec, name) => mount.write({ 'rules.yaml': rulesetOf(spec, name) }),
     async take(ways) {
       kubeconfig = await takeWays(sandbox, { ...plainWays, ...ways })
     },
