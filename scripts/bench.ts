@@ -6,6 +6,7 @@ import { measureApiEdit } from './bench/api-edit.ts'
 import { measureApply } from './bench/apply.ts'
 import { measureCpu } from './bench/cpu.ts'
 import { measureEdit } from './bench/edit.ts'
+import { measureEverythingOn } from './bench/everything-on.ts'
 import { measureFleet } from './bench/fleet.ts'
 import { measureGaps } from './bench/gaps.ts'
 import { measureHeal } from './bench/heal.ts'
@@ -37,6 +38,7 @@ const parts: Readonly<Record<string, (workshop: Workshop) => Promise<Row[]>>> = 
   start: measureStart,
   memory: measureMemory,
   cpu: measureCpu,
+  everything: measureEverythingOn,
   fleet: measureFleet,
 }
 

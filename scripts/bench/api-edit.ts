@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { families } from '../../agent/ruleset/address.ts'
 import type { Family } from '../../agent/ruleset/address.ts'
-import { startApiServer } from '../../test/cluster/api-server.ts'
 import type { ApiServer } from '../../test/cluster/api-server.ts'
 import { createHttp } from '../../test/cluster/conformance/http-client.ts'
-import { clientAddress, nodeAddress } from '../../test/sandbox/sandbox.ts'
+import { clientAddress } from '../../test/sandbox/sandbox.ts'
+import { configMapName, nodeName, withCluster } from './cluster.ts'
 import { waitForOutcome } from './in-force.ts'
 import { atMost } from './row.ts'
 import type { Row } from './row.ts'
@@ -36,8 +36,6 @@ const cases: readonly Case[] = [
 
 const edits = 20
 const pauseMs = 300
-const node = 'bench'
-const configMap = 'node-firewall-rules'
 
 /**
  * From a PATCH of the ConfigMap, just before it is sent, to the first connection that meets the new rules, with the
@@ -56,20 +54,10 @@ export async function measureApiEdit(workshop: Workshop): Promise<Row[]> {
 }
 
 async function measureCase(workshop: Workshop, one: Case): Promise<number[]> {
-  const server = await startApiServer({ node })
-  server.createNode(node, {}, {}, { podCIDRs: ['10.244.1.0/24'] })
-  const slices = [
-    { namespace: 'default', name: 'kubernetes', service: 'kubernetes', addresses: ['192.0.2.1'], port: 443 },
-    { namespace: 'node-firewall', name: 'agents', service: 'node-firewall', addresses: [nodeAddress.ipv4] },
-  ]
-  for (const slice of slices) server.slices.put(slice)
-  server.objects.putConfigMap(configMap, { data: { 'bench.yaml': one.closed } })
-  // The kubelet renews its Lease much more often than in a cluster, so that each edit is confirmed before the next.
-  const kubelet = setInterval(() => server.objects.renewLease(node, { seconds: 1 }), 100)
-  const cluster = { node, configMap, kubeconfig: server.kubeconfigFile }
-  const patch = connectEditor(server)
-  try {
-    return await withAgent(workshop, { backend: 'nft', text: one.closed, cluster }, async ({ internet }) => {
+  // The kubelet renews its Lease much more often than usual, so that each edit is confirmed before the next.
+  return withCluster({ text: one.closed, leaseEveryMs: 100 }, async ({ server, cluster }) => {
+    const patch = connectEditor(server)
+    return withAgent(workshop, { backend: 'nft', text: one.closed, cluster }, async ({ internet }) => {
       const samples: number[] = []
       for (let edit = 0; edit < edits; edit += 1) {
         await isConfirmed(server)
@@ -82,10 +70,7 @@ async function measureCase(workshop: Workshop, one: Case): Promise<number[]> {
       }
       return samples
     })
-  } finally {
-    clearInterval(kubelet)
-    await server.close()
-  }
+  })
 }
 
 /** Edits as kubectl does. */
@@ -95,7 +80,7 @@ function connectEditor(server: ApiServer): (text: string) => Promise<void> {
     user: 'bench',
     rules: [{ verbs: ['patch'], resources: ['configmaps'] }],
   })
-  const path = `/api/v1/namespaces/node-firewall/configmaps/${configMap}`
+  const path = `/api/v1/namespaces/node-firewall/configmaps/${configMapName}`
   return async (text) => {
     const body = { data: { 'bench.yaml': text } }
     const { status } = await http.call('PATCH', path, {
@@ -109,7 +94,7 @@ function connectEditor(server: ApiServer): (text: string) => Promise<void> {
 
 async function isConfirmed(server: ApiServer): Promise<void> {
   for (;;) {
-    const { annotations = {} } = server.getNode(node).metadata
+    const { annotations = {} } = server.getNode(nodeName).metadata
     if (annotations['node-firewall.io/state'] === 'Enforcing') return
     await pause(20)
   }

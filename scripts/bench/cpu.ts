@@ -1,8 +1,7 @@
-import { execFileSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { backends } from '../../agent/netfilter/backend.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
+import { readCpu } from './process-figures.ts'
 import type { Row } from './row.ts'
 import { namedRules } from './rulesets.ts'
 import { formatNumber } from './statistics.ts'
@@ -44,23 +43,4 @@ async function measureRules(workshop: Workshop, backend: Backend, rules: number)
 async function waitForPasses(agent: AgentProcess, count: number): Promise<void> {
   const last = agent.passes() + count
   while (agent.passes() < last) await pause(20)
-}
-
-/** ms of CPU time, user and system, of a process, its children that have ended, and those that run. */
-async function readCpu(pid: number): Promise<number> {
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'))
-    .trim()
-    .split(' ')
-    .filter(Boolean)
-  const times = await Promise.all([String(pid), ...children].map(readTimes))
-  return times.reduce((sum, time) => sum + time, 0)
-}
-
-const msPerTick = 1_000 / Number(execFileSync('getconf', ['CLK_TCK']))
-
-async function readTimes(pid: string): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-  // The name, in brackets, may hold spaces; utime is field 14 of proc_pid_stat(5), then stime, cutime, cstime.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * msPerTick, 0)
 }

@@ -1,6 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
+import { eachTenMinutes } from './agent-process.ts'
 import { measureLists } from './memory-lists.ts'
+import { readMemory } from './process-figures.ts'
+import type { Memory } from './process-figures.ts'
 import { atMost } from './row.ts'
 import type { Row } from './row.ts'
 import { namedRules } from './rulesets.ts'
@@ -33,13 +35,12 @@ function describe({ rss, anonymous }: Memory): string {
   return `${formatNumber(rss)} MB, ${formatNumber(anonymous)} MB of it anonymous`
 }
 
-type Memory = { readonly rss: number; readonly anonymous: number }
-
 async function measureRules(workshop: Workshop, rules: number): Promise<{ passes: Memory; edits: Memory }> {
   const options = {
     backend: 'nft',
     text: namedRules(rules, false),
     verifySchedule: '*/10 * * * * *',
+    reapplySchedule: eachTenMinutes,
   } as const
   return withAgent(workshop, options, async ({ agent, map }) => {
     const atFirst = agent.passes()
@@ -53,11 +54,4 @@ async function measureRules(workshop: Workshop, rules: number): Promise<{ passes
     }
     return { passes, edits: await readMemory(agent.pid) }
   })
-}
-
-/** In MB of 10^6 bytes; resident counts the pages of the Node.js binary too, which all its processes share. */
-async function readMemory(pid: number): Promise<Memory> {
-  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
-  const read = (key: string) => (Number(new RegExp(`^${key}: +(\\d+) kB$`, 'm').exec(text)?.[1]) * 1024) / 1e6
-  return { rss: read('Rss'), anonymous: read('Anonymous') }
 }

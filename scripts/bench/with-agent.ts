@@ -18,7 +18,7 @@ export type AtWorkOptions = {
   readonly backend: Backend
   /** A ruleset that keeps `togglePort` closed. */
   readonly text: string
-} & Pick<AgentProcessOptions, 'verifySchedule' | 'cluster'>
+} & Pick<AgentProcessOptions, 'verifySchedule' | 'reapplySchedule' | 'serves' | 'cluster'>
 
 /** Runs with a sandbox on whose node the bundled agent has the ruleset in force. */
 export async function withAgent<T>(
