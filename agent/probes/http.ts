@@ -1,6 +1,6 @@
-import { request as requestPlain } from 'node:http'
 import type { ClientRequest } from 'node:http'
 import { request as requestTls } from 'node:https'
+import { request as requestPlain } from '../host/node-http.ts'
 import { formatHttpUrl } from '../ruleset/http-url.ts'
 import type { HttpUrl } from '../ruleset/http-url.ts'
 import { lookUp } from './look-up.ts'

@@ -1,9 +1,7 @@
 import type { AddressInfo, Socket } from 'node:net'
 import { BlockList } from 'node:net'
+import { createServer } from '../host/node-http.ts'
 import type { Cidr } from '../ruleset/address.ts'
-
-// An import would read every export of the module, among them WebSocket, which loads 5 MB that nobody needs here.
-const { createServer } = process.getBuiltinModule('node:http')
 
 export type Address = { readonly host: string; readonly port: number }
 

@@ -56,6 +56,17 @@ describe('the bundle', () => {
     expect(stdout).toContain('warning: nothing is closed')
   })
 
+  it('loads nothing large of Node.js that it has no use for', async () => {
+    const list = join(folder, 'list.cjs')
+    await writeFile(list, "process.on('exit', () => console.log(process.moduleLoadList.join('\\n')))")
+    const { stdout } = await execa('node', ['--require', list, outfile, 'version'], { cwd: folder })
+    const loaded = stdout.split('\n')
+    expect(loaded).toContain('NativeModule https')
+    for (const large of ['internal/deps/undici/undici', 'http2']) {
+      expect(loaded).not.toContain(`NativeModule ${large}`)
+    }
+  })
+
   it('is an ES module that Node.js need not guess', async () => {
     expect(JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))).toEqual({ type: 'module' })
   })
