@@ -22,15 +22,9 @@ export async function readNodeFacts(
   exec: Exec,
   listening: readonly Listening[] | Promise<readonly Listening[]> = [],
 ): Promise<NodeFacts> {
-  const [{ links, isDetailed }, sockets, ...routes] = await Promise.all([
-    readLinks(exec),
-    listening,
-    ...['-4', '-6'].map(async (family) =>
-      exec('ip', ['-json', family, 'route', 'show', 'table', 'all', 'default']),
-    ),
-  ])
+  const [{ links, routes, isDetailed }, sockets] = await Promise.all([readLinks(exec), listening])
   const interfaces = links.map(({ ifname }) => ifname)
-  const external = routes.flatMap(({ stdout }) => defaultInterfaces(read(routeList, stdout)))
+  const external = defaultInterfaces(routes)
   return {
     interfaces,
     external: [...new Set(external)].toSorted(),
@@ -39,18 +33,30 @@ export async function readNodeFacts(
   }
 }
 
-type Links = { readonly links: z.infer<typeof linkList>; readonly isDetailed: boolean }
+type Links = {
+  readonly links: z.infer<typeof linkList>
+  /** Default routes of both families. */
+  readonly routes: z.infer<typeof routeList>
+  readonly isDetailed: boolean
+}
 
 /** Details are printed by a piece of ip(8) for each kind of device: where one errs, addresses must still be known. */
 async function readLinks(exec: Exec): Promise<Links> {
-  const show = async (...options: string[]) => exec('ip', ['-json', ...options, 'address', 'show'])
+  const show = async (...options: string[]) => {
+    const { stdout } = await exec('ip', ['-json', ...options, '-batch', '-'], { input: questions })
+    const [links = '', routes = ''] = stdout.split('\n')
+    return { links: read(linkList, links), routes: read(routeList, routes) }
+  }
   try {
-    return { links: read(linkList, (await show('-details')).stdout), isDetailed: true }
+    return { ...(await show('-details')), isDetailed: true }
   } catch (error) {
     if (!(error instanceof CommandError)) throw error
-    return { links: read(linkList, (await show()).stdout), isDetailed: false }
+    return { ...(await show()), isDetailed: false }
   }
 }
+
+/** Each is answered by one line. Where no family is named, routes in all tables are those of both. */
+const questions = 'address show\nroute show table all default\n'
 
 const linkList = z.array(
   z.object({

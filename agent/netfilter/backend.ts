@@ -24,11 +24,11 @@ export async function detectBackend(
   legacyTables: LegacyTables,
   current?: Backend,
 ): Promise<Backend> {
-  if (hasHint(await saveNft(exec, 'mangle'))) return 'nft'
+  if (await hasNftHint(exec)) return 'nft'
   if (hasHint(await saveLegacy(exec, legacyTables, 'mangle'))) return 'legacy'
   if (current !== undefined) return current
   const legacyRules = countRules(await saveLegacy(exec, legacyTables, 'filter'))
-  return legacyRules > countRules(await saveNft(exec, 'filter')) ? 'legacy' : 'nft'
+  return legacyRules > countRules(await saveNftFilter(exec)) ? 'legacy' : 'nft'
 }
 
 /** The chains by which the kubelet tells others its backend (KEP-3178). */
@@ -47,18 +47,31 @@ async function saveLegacy(exec: Exec, legacyTables: LegacyTables, table: string)
   return (await Promise.all(texts)).join('')
 }
 
-async function saveNft(exec: Exec, table: string): Promise<string> {
-  const attempts = families.map(async (family) =>
-    save(exec, 'nft', family, table).catch((error: unknown) => {
-      if (!(error instanceof OutsideError) || error.wasKilled) throw error
-      return error
-    }),
-  )
-  const answers = await Promise.all(attempts)
+/** The kubelet writes them for both families, so where IPv4 has one IPv6 need not be asked. */
+async function hasNftHint(exec: Exec): Promise<boolean> {
+  const ipv4 = await saveNft(exec, 'ipv4', 'mangle')
+  if (typeof ipv4 === 'string' && hasHint(ipv4)) return true
+  return hasHint(textOf([ipv4, await saveNft(exec, 'ipv6', 'mangle')]))
+}
+
+async function saveNftFilter(exec: Exec): Promise<string> {
+  return textOf(await Promise.all(families.map(async (family) => saveNft(exec, family, 'filter'))))
+}
+
+type Answer = string | OutsideError
+
+async function saveNft(exec: Exec, family: Family, table: string): Promise<Answer> {
+  return save(exec, 'nft', family, table).catch((error: unknown) => {
+    if (!(error instanceof OutsideError) || error.wasKilled) throw error
+    return error
+  })
+}
+
+/** One family may be missing from the kernel; when both fail, nothing is known. */
+function textOf(answers: readonly Answer[]): string {
   const [first] = answers
-  // One family may be missing from the kernel; when both fail, nothing is known.
   if (first instanceof OutsideError && answers.every((answer) => answer instanceof OutsideError)) throw first
-  return answers.map((answer) => (answer instanceof OutsideError ? '' : answer)).join('')
+  return answers.filter((answer) => typeof answer === 'string').join('')
 }
 
 async function save(exec: Exec, backend: Backend, family: Family, table: string): Promise<string> {

@@ -12,12 +12,12 @@ export type Ipsets = {
   /**
    * Reads the headers of our sets, of one family if it is named; and the elements of all of them when asked to be
    * thorough or when they are few, else only of those sets that change by element. Changes nothing. The other family
-   * may be at work on its own sets meanwhile, so nothing is asked about them.
+   * may be at work on its own sets meanwhile, so nothing is asked about them; unless it waits to read them too.
    *
    * @throws {UnreadableIpsetsError} when the answer is not whole, or changes while it is read
    * @throws {CommandError} when the command fails
    */
-  read(options?: { readonly thorough?: boolean; readonly family?: Family }): Promise<SavedSets>
+  read(options?: ReadOptions): Promise<SavedSets>
   /**
    * Makes the sets that are missing and repairs those that differ from what should be in them. A set that is new
    * or static is always whole for the packets that meet it; the others change element by element.
@@ -41,24 +41,40 @@ export type Destroyed = { readonly destroyed: readonly string[]; readonly inUse:
 /** Reading as many elements takes a few ms. */
 const fewElements = 2_000
 
+type ReadOptions = { readonly thorough?: boolean; readonly family?: Family }
+
 export function createIpsets(exec: Exec): Ipsets {
-  const ipset = inTurn(async (args: readonly string[], input?: string) =>
-    exec('ipset', args, input === undefined ? {} : { input }),
-  )
-  const restore = async (input: string, ...options: string[]) => ipset([...options, 'restore'], input)
+  const takeTurn = createTurns()
+  const ipset = async (args: readonly string[], input?: string) =>
+    exec('ipset', args, input === undefined ? {} : { input })
+  const restore = async (input: string, ...options: string[]) =>
+    takeTurn(async () => ipset([...options, 'restore'], input))
   // Never by `ipset restore`: when the agent is killed while it writes, a line without its name destroys all sets.
-  const destroy = async (name: string) => ipset(['destroy', name])
+  const destroy = async (name: string) => takeTurn(async () => ipset(['destroy', name]))
+  const readFor = async (asked: readonly ReadOptions[]): Promise<SavedSets> => {
+    const all = parseHeaders((await ipset(['list', '-terse'])).stdout)
+    const parts = asked.map((options) => partOf(all, options))
+    const names = new Set(parts.flatMap(({ withElements }) => withElements))
+    const headers = new Map(parts.flatMap((part) => [...part.headers]))
+    if (names.size === 0) return headers
+    // One process for all; unlike `ipset save` without a name it leaves out the sets of others.
+    const { stdout } = await ipset(['restore'], [...names].map((name) => `save ${name}\n`).join(''))
+    return parseElements(stdout, headers)
+  }
+  /** Those that wait for the same reading: IPv4 and IPv6 ask at the same time, and each process costs. */
+  let asked: ReadOptions[] = []
+  let reading: Promise<SavedSets> | undefined
   return {
-    async read({ thorough = false, family } = {}) {
-      const all = parseHeaders((await ipset(['list', '-terse'])).stdout)
-      const headers = family === undefined ? all : setsOfFamily(all, family)
-      const total = headers.values().reduce((sum, { size }) => sum + size, 0)
-      const isWanted = (name: string) => thorough || total <= fewElements || !isStaticName(name)
-      const names = [...headers.keys()].filter(isWanted)
-      if (names.length === 0) return headers
-      // One process for all; unlike `ipset save` without a name it leaves out the sets of others.
-      const { stdout } = await restore(names.map((name) => `save ${name}\n`).join(''))
-      return parseElements(stdout, headers)
+    async read(options = {}) {
+      asked.push(options)
+      reading ??= takeTurn(async () => {
+        const all = asked
+        asked = []
+        reading = undefined
+        return readFor(all)
+      })
+      const sets = await reading
+      return options.family === undefined ? sets : setsOfFamily(sets, options.family)
     },
     async prepare(sets, present) {
       const differing = sets.filter((set) => compareSets([set], ofName(set.name, present)).length > 0)
@@ -85,16 +101,22 @@ export function createIpsets(exec: Exec): Ipsets {
   }
 }
 
+/** The headers that somebody asks for, and names of those sets whose elements he wants as well. */
+function partOf(all: SavedSets, { thorough = false, family }: ReadOptions) {
+  const headers = family === undefined ? all : setsOfFamily(all, family)
+  const total = headers.values().reduce((sum, { size }) => sum + size, 0)
+  const isWanted = (name: string) => thorough || total <= fewElements || !isStaticName(name)
+  return { headers, withElements: [...headers.keys()].filter(isWanted) }
+}
+
 /**
- * One call after the other. While any set is listed the kernel refuses to rename, swap or destroy it, and IPv4 and
- * IPv6 are at work side by side.
+ * One after the other. While any set is listed the kernel refuses to rename, swap or destroy it, and IPv4 and IPv6 are
+ * at work side by side.
  */
-function inTurn<A extends readonly unknown[], T>(
-  call: (...args: A) => Promise<T>,
-): (...args: A) => Promise<T> {
+function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve()
-  return async (...args) => {
-    const result = last.then(async () => call(...args))
+  return async (work) => {
+    const result = last.then(work)
     last = result.catch(() => {})
     return result
   }

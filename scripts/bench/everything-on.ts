@@ -15,8 +15,9 @@ import type { Workshop } from './workshop.ts'
 
 const settlingSeconds = 30
 const seconds = 300
-const secondsBetweenScrapes = 15
-const secondsBetweenKnocks = 5
+/** As the PodMonitor asks. */
+const secondsBetweenScrapes = 60
+const secondsBetweenKnocks = 30
 
 /**
  * What the agent takes with all that manifests have: its ConfigMap watched through the API, metrics asked for as

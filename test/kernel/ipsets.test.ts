@@ -141,6 +141,16 @@ describe.skipIf(backend === undefined)('sets in the kernel', () => {
     })
   })
 
+  test('families that are read at the same time share the processes, and see their own sets', async () => {
+    const sets = families.map((family) => fixed(family, [parseCidr(nodeAddress[family])]))
+    await prepare(...sets)
+    runs = []
+    const seen = await Promise.all(families.map(async (family) => ipsets.read({ family })))
+    expect(runs.map(({ args }) => args[0])).toEqual(['list', 'restore'])
+    expect(seen.map((each) => [...each.keys()])).toEqual(sets.map(({ name }) => [name]))
+    expect(seen.flatMap((each) => [...each.values()].map(({ elements }) => elements?.size))).toEqual([1, 1])
+  })
+
   test('reading makes nothing, and takes one process where only headers are needed', async () => {
     expect(await ipsets.read()).toEqual(new Map())
     expect((await ipset('list', '-n')).stdout).toBe('')
