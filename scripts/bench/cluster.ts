@@ -1,5 +1,8 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { startApiServer } from '../../test/cluster/api-server.ts'
 import type { ApiServer } from '../../test/cluster/api-server.ts'
+import { answerQuery } from '../../test/sandbox/control-plane/dns-answer.ts'
 import { nodeAddress } from '../../test/sandbox/sandbox.ts'
 import type { AgentProcessOptions } from './agent-process.ts'
 
@@ -8,6 +11,9 @@ export type Cluster = Required<Pick<AgentProcessOptions, 'cluster'>> & { readonl
 
 export const nodeName = 'bench'
 export const configMapName = 'node-firewall-rules'
+
+/** Of loopback, and nobody else's. */
+const dnsAddress = '127.53.0.1'
 
 export type ClusterOptions = {
   /** The ruleset in its ConfigMap. */
@@ -29,12 +35,21 @@ export async function withCluster<T>(
   ]
   for (const slice of slices) server.slices.put(slice)
   server.objects.putConfigMap(configMapName, { data: { 'bench.yaml': text } })
+  // Without any DNS it is looked for with each edit.
+  server.objects.createService('kube-system', 'kube-dns', [dnsAddress])
+  const dns = createSocket('udp4')
+  dns.on('message', (query, { port, address }) => {
+    dns.send(answerQuery(query, new Map(), 'answers'), port, address)
+  })
+  dns.bind(53, dnsAddress)
+  await once(dns, 'listening')
   const kubelet = setInterval(() => server.objects.renewLease(nodeName, { seconds: 1 }), leaseEveryMs)
   try {
     const cluster = { node: nodeName, configMap: configMapName, server }
     return await use({ server, cluster })
   } finally {
     clearInterval(kubelet)
+    dns.close()
     await server.close()
   }
 }

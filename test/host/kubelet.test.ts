@@ -155,6 +155,10 @@ test('the cluster DNS that the kubelet tells of is asked, and else that of the A
   expect(await find()).toEqual(['10.96.0.10'])
   await addProcess(proc, 50, 'kubelet', { args: ['--config=/c'], tree: { c: config(['169.254.20.10']) } })
   expect(await find()).toEqual(['169.254.20.10'])
+  await rm(join(proc, '50'), { recursive: true })
+  await addProcess(proc, 70, 'kubelet', { args: ['--config=/c'], tree: { c: config(['169.254.20.11']) } })
+  await rm(join(proc, '60'), { recursive: true })
+  expect(await find()).toEqual(['169.254.20.11'])
 })
 
 type Tree = Readonly<Record<string, string | { readonly link: string }>>
