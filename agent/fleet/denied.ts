@@ -1,31 +1,17 @@
 import { ApiError } from '../cluster/api-error.ts'
-import { kubeconfigAccess } from '../cluster/kubeconfig.ts'
-import { connectNodes } from '../cluster/list-nodes.ts'
-import type { Nodes } from '../cluster/list-nodes.ts'
 import type { NodeMeta } from '../cluster/wire.ts'
 import { readStatus } from '../status/read-status.ts'
 import { askAgent } from './ask-agent.ts'
+import { chooseNodes, refuseIfMeant } from './choose-nodes.ts'
+import type { FleetEffects, NodesFlags } from './choose-nodes.ts'
 import { formatFleet, formatNews } from './denied-table.ts'
 import type { NodeDenials } from './denied-table.ts'
 import { plainJson } from './plain-text.ts'
-import { refuseIfMeant } from './status.ts'
 import { realTerminal } from './terminal.ts'
-import type { Terminal } from './terminal.ts'
 
-export type DeniedFlags = {
+export type DeniedFlags = NodesFlags & {
   readonly json?: boolean
-  /** Labels, as kubectl takes them. */
-  readonly selector?: string
-  /** Of the kubeconfig. */
-  readonly context?: string
   readonly healthAddress: { readonly host: string; readonly port: number } | 'off'
-}
-
-export type DeniedEffects = {
-  readonly signal: AbortSignal
-  readonly nodes?: Nodes
-  readonly terminal?: Terminal
-  readonly now?: () => number
 }
 
 const failure = 1
@@ -39,7 +25,7 @@ const failure = 1
 export async function denied(
   name: string | undefined,
   flags: DeniedFlags,
-  effects: DeniedEffects,
+  effects: FleetEffects,
 ): Promise<number> {
   const { selector, context, healthAddress, json = false } = flags
   const { signal, terminal = realTerminal, now = Date.now } = effects
@@ -49,8 +35,7 @@ export async function denied(
     print(news, json, () => formatNews(news, now()))
     return 0
   }
-  const getAccess = kubeconfigAccess(undefined, context)
-  const nodes = effects.nodes ?? connectNodes({ getAccess, labelSelector: selector, name })
+  const nodes = effects.nodes ?? chooseNodes(flags, name)
   try {
     const found = (await nodes.list(signal)).map(readDenials)
     print(found, json, () => formatFleet(found, now()))

@@ -1,10 +1,9 @@
 import { ApiError } from '../cluster/api-error.ts'
-import { UnknownContextError, kubeconfigAccess } from '../cluster/kubeconfig.ts'
-import { connectNodes } from '../cluster/list-nodes.ts'
-import type { Nodes } from '../cluster/list-nodes.ts'
 import type { NodeMeta } from '../cluster/wire.ts'
 import { assessNode, staleAfterMs, worstFirst, worstSeverity } from '../status/assess.ts'
 import type { Assessed } from '../status/assess.ts'
+import { chooseNodes, refuseIfMeant } from './choose-nodes.ts'
+import type { FleetEffects, NodesFlags } from './choose-nodes.ts'
 import { followStatus } from './follow-status.ts'
 import { plainJson } from './plain-text.ts'
 import { formatDetails } from './status-details.ts'
@@ -13,22 +12,11 @@ import { realTerminal } from './terminal.ts'
 import type { Terminal } from './terminal.ts'
 import { UsageError } from '../cli/usage-error.ts'
 
-export type StatusFlags = {
+export type StatusFlags = NodesFlags & {
   readonly watch?: boolean
   readonly json?: boolean
-  /** Labels, as kubectl takes them. */
-  readonly selector?: string
-  /** Of the kubeconfig. */
-  readonly context?: string
   /** ms */
   readonly staleAfter?: number
-}
-
-export type StatusEffects = {
-  readonly signal: AbortSignal
-  readonly nodes?: Nodes
-  readonly terminal?: Terminal
-  readonly now?: () => number
 }
 
 /** Nothing is known: also the code for nodes without the status of an agent. */
@@ -43,16 +31,14 @@ const unknownCode = 4
 export async function status(
   name: string | undefined,
   flags: StatusFlags,
-  effects: StatusEffects,
+  effects: FleetEffects,
 ): Promise<number> {
-  const { selector, context, staleAfter = staleAfterMs } = flags
-  if (name !== undefined && selector !== undefined) {
+  const { staleAfter = staleAfterMs } = flags
+  if (name !== undefined && flags.selector !== undefined) {
     throw new UsageError('found a node and --selector, expected one of them')
   }
   const { signal, terminal = realTerminal, now = Date.now } = effects
-  const nodes =
-    effects.nodes ??
-    connectNodes({ getAccess: kubeconfigAccess(undefined, context), labelSelector: selector, name })
+  const nodes = effects.nodes ?? chooseNodes(flags, name)
   const assess = (found: Iterable<NodeMeta>) =>
     worstFirst([...found].map((node) => assessNode(node, { now: now(), staleAfter })))
   const view = { assess, now, terminal, one: name, json: flags.json === true }
@@ -71,12 +57,6 @@ export async function status(
     terminal.tell(`error: ${error.message}`)
     return unknownCode
   }
-}
-
-/** What the server, or the kubeconfig, says of the command line. */
-export function refuseIfMeant(error: ApiError): void {
-  if (error.cause instanceof UnknownContextError) throw new UsageError(`--context: ${error.cause.message}`)
-  if (error.status === 400) throw new UsageError(error.message)
 }
 
 type View = {

@@ -1,40 +1,34 @@
-import { kubeconfigAccess } from '../cluster/kubeconfig.ts'
 import { ApiError } from '../cluster/api-error.ts'
-import { connectNodes } from '../cluster/list-nodes.ts'
 import type { Nodes } from '../cluster/list-nodes.ts'
 import type { NodeMeta } from '../cluster/wire.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import { staleAfterMs } from '../status/assess.ts'
 import type { State } from '../status/status.ts'
+import { chooseNodes, refuseIfMeant } from './choose-nodes.ts'
+import type { FleetEffects, NodesFlags } from './choose-nodes.ts'
 import { createJudge } from './judge-node.ts'
 import { plainLine } from './plain-text.ts'
 import { readPaths } from '../cli/sources.ts'
-import { refuseIfMeant } from './status.ts'
 import { createTally } from './tally.ts'
 import type { Tally } from './tally.ts'
 import { realTerminal } from './terminal.ts'
 import { createThrottle } from './throttle.ts'
 import { watchNodes } from './watch-nodes.ts'
 
-export type WaitFlags = {
+export type WaitFlags = NodesFlags & {
   readonly ruleset: readonly string[]
   /** ms */
   readonly timeout: number
   /** Absent: Enforcing or Auditing, as the rulesets have it. */
   readonly for?: State
   readonly ignoreMissing?: boolean
-  readonly selector?: string
-  readonly context?: string
   /** ms */
   readonly staleAfter?: number
 }
 
-export type WaitEffects = {
-  readonly signal: AbortSignal
-  readonly nodes?: Nodes
+export type WaitEffects = Omit<FleetEffects, 'terminal'> & {
   readonly tell?: (line: string) => void
-  readonly now?: () => number
   /** Whoever reads the log of a pipeline wants no line for each node: 5 s. */
   readonly tellEveryMs?: number
 }
@@ -52,14 +46,12 @@ const judgeEveryMs = 250
  * @throws {ApiError} when it cannot be asked, and trying again would not help
  */
 export async function wait(flags: WaitFlags, effects: WaitEffects): Promise<number> {
-  const { selector, context, timeout, staleAfter = staleAfterMs } = flags
+  const { timeout, staleAfter = staleAfterMs } = flags
   const { signal, tell = realTerminal.tell, now = Date.now, tellEveryMs = 5_000 } = effects
   const { rulesets, problems } = parseRulesets(await readPaths(flags.ruleset))
   for (const problem of problems) tell(formatProblem(problem))
   if (hasErrors(problems)) return notYetCode
-  const nodes =
-    effects.nodes ??
-    connectNodes({ getAccess: kubeconfigAccess(undefined, context), labelSelector: selector })
+  const nodes = effects.nodes ?? chooseNodes(flags)
   const states: readonly State[] = flags.for === undefined ? ['Enforcing', 'Auditing'] : [flags.for]
   const judge = createJudge(rulesets, { states, staleAfter })
   const tally = createTally(judge, { ignoreMissing: flags.ignoreMissing === true })
