@@ -1,37 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { families } from '../../agent/ruleset/address.ts'
-import type { Family } from '../../agent/ruleset/address.ts'
 import type { ApiServer } from '../../test/cluster/api-server.ts'
 import { createHttp } from '../../test/cluster/conformance/http-client.ts'
-import { clientAddress } from '../../test/sandbox/sandbox.ts'
 import { configMapName, nodeName, withCluster } from './cluster.ts'
-import { waitForOutcome } from './in-force.ts'
 import { atMost } from './row.ts'
 import type { Row } from './row.ts'
-import { addressSet, namedRules } from './rulesets.ts'
 import { describeSamples, describeSpread, median } from './statistics.ts'
+import { addressesToggle, rulesToggle, timeToggles } from './toggle.ts'
+import type { Toggle } from './toggle.ts'
 import { withAgent } from './with-agent.ts'
 import type { Workshop } from './workshop.ts'
 
-type Case = {
-  readonly name: string
-  readonly limit: number
-  readonly families: readonly Family[]
-  readonly open: string
-  readonly closed: string
-}
-
-const { ipv4: client } = clientAddress.internet
-
-const cases: readonly Case[] = [
-  { name: '12 rules', limit: 100, families, open: namedRules(12, true), closed: namedRules(12, false) },
-  {
-    name: '1,000 CIDRs in a set',
-    limit: 300,
-    families: ['ipv4'],
-    open: addressSet(1_000, client),
-    closed: addressSet(1_000, '198.19.0.1'),
-  },
+const cases: readonly (readonly [Toggle, number])[] = [
+  [rulesToggle(12), 100],
+  [addressesToggle, 300],
 ]
 
 const edits = 20
@@ -44,32 +25,29 @@ const pauseMs = 300
  */
 export async function measureApiEdit(workshop: Workshop): Promise<Row[]> {
   const rows: Row[] = []
-  for (const one of cases) {
-    const samples = await measureCase(workshop, one)
-    const what = `edit through the API to in force, ${one.name}, nft`
+  for (const [toggle, limit] of cases) {
+    const samples = await measureToggle(workshop, toggle)
+    const what = `edit through the API to in force, ${toggle.name}, nft`
     console.log(`  ${what}: ${describeSamples(samples)}`)
-    rows.push(atMost(what, median(samples), one.limit, 'ms', describeSpread(samples)))
+    rows.push(atMost(what, median(samples), limit, 'ms', describeSpread(samples)))
   }
   return rows
 }
 
-async function measureCase(workshop: Workshop, one: Case): Promise<number[]> {
+async function measureToggle(workshop: Workshop, toggle: Toggle): Promise<number[]> {
   // The kubelet renews its Lease much more often than usual, so that each edit is confirmed before the next.
-  return withCluster({ text: one.closed, leaseEveryMs: 100 }, async ({ server, cluster }) => {
+  const { closed: text } = toggle
+  return withCluster({ text, leaseEveryMs: 100 }, async ({ server, cluster }) => {
     const patch = connectEditor(server)
-    return withAgent(workshop, { backend: 'nft', text: one.closed, cluster }, async ({ internet }) => {
-      const samples: number[] = []
-      for (let edit = 0; edit < edits; edit += 1) {
+    return withAgent(workshop, { backend: 'nft', text, cluster }, async ({ internet }) =>
+      timeToggles(toggle, internet, edits, async (edited) => {
         await isConfirmed(server)
         await pause(pauseMs)
-        const opens = edit % 2 === 0
         const editedAt = performance.now()
-        await patch(opens ? one.open : one.closed)
-        const inForceAt = await waitForOutcome(internet, opens ? 'accepted' : 'refused', one.families)
-        samples.push(inForceAt - editedAt)
-      }
-      return samples
-    })
+        await patch(edited)
+        return editedAt
+      }),
+    )
   })
 }
 

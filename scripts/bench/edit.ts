@@ -1,43 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { backends } from '../../agent/netfilter/backend.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
-import { families } from '../../agent/ruleset/address.ts'
-import type { Family } from '../../agent/ruleset/address.ts'
-import { clientAddress } from '../../test/sandbox/sandbox.ts'
-import { waitForOutcome } from './in-force.ts'
 import { atMost } from './row.ts'
 import type { Row } from './row.ts'
-import { addressSet, namedRules } from './rulesets.ts'
 import { describeSamples, describeSpread, median } from './statistics.ts'
+import { addressesToggle, rulesToggle, timeToggles } from './toggle.ts'
+import type { Toggle } from './toggle.ts'
 import { withAgent } from './with-agent.ts'
 import type { Workshop } from './workshop.ts'
 
-type Case = {
-  readonly name: string
-  readonly limit: number
-  readonly families: readonly Family[]
-  readonly open: string
-  readonly closed: string
-}
-
-const { ipv4: client } = clientAddress.internet
-
-const cases: readonly Case[] = [
-  { name: '12 rules', limit: 60, families, open: namedRules(12, true), closed: namedRules(12, false) },
-  {
-    name: '1,000 addresses in a set',
-    limit: 150,
-    families: ['ipv4'],
-    open: addressSet(1_000, client),
-    closed: addressSet(1_000, '198.19.0.1'),
-  },
-  {
-    name: '1,000 rules',
-    limit: 150,
-    families,
-    open: namedRules(1_000, true),
-    closed: namedRules(1_000, false),
-  },
+const cases: readonly (readonly [Toggle, number])[] = [
+  [rulesToggle(12), 60],
+  [addressesToggle, 150],
+  [rulesToggle(1_000), 150],
 ]
 
 const edits = 20
@@ -47,26 +22,21 @@ const pauseMs = 300
 export async function measureEdit(workshop: Workshop): Promise<Row[]> {
   const rows: Row[] = []
   for (const backend of backends) {
-    for (const one of cases) {
-      const samples = await measureCase(workshop, backend, one)
-      const what = `edit to in force, ${one.name}, ${backend}`
+    for (const [toggle, limit] of cases) {
+      const samples = await measureToggle(workshop, backend, toggle)
+      const what = `edit to in force, ${toggle.name}, ${backend}`
       console.log(`  ${what}: ${describeSamples(samples)}`)
-      rows.push(atMost(what, median(samples), one.limit, 'ms', describeSpread(samples)))
+      rows.push(atMost(what, median(samples), limit, 'ms', describeSpread(samples)))
     }
   }
   return rows
 }
 
-async function measureCase(workshop: Workshop, backend: Backend, one: Case): Promise<number[]> {
-  return withAgent(workshop, { backend, text: one.closed }, async ({ internet, map }) => {
-    const samples: number[] = []
-    for (let edit = 0; edit < edits; edit += 1) {
+async function measureToggle(workshop: Workshop, backend: Backend, toggle: Toggle): Promise<number[]> {
+  return withAgent(workshop, { backend, text: toggle.closed }, async ({ internet, map }) =>
+    timeToggles(toggle, internet, edits, async (text) => {
       await pause(pauseMs)
-      const opens = edit % 2 === 0
-      const editedAt = await map.edit(opens ? one.open : one.closed)
-      const inForceAt = await waitForOutcome(internet, opens ? 'accepted' : 'refused', one.families)
-      samples.push(inForceAt - editedAt)
-    }
-    return samples
-  })
+      return map.edit(text)
+    }),
+  )
 }
