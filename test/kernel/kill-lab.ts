@@ -116,7 +116,9 @@ export async function createKillLab(backend: Backend) {
     async checkConverged({ hash, inForce, names }: Known): Promise<void> {
       expect(await read()).toEqual(inForce)
       expect(await readNames(node, backend)).toEqual(names)
-      expect((await readdir(state)).toSorted()).toEqual(['journal', 'last-good'])
+      // The agent that runs may be writing at this moment; what one that is dead has left does not go by itself.
+      const entries = async () => (await readdir(state)).toSorted()
+      await expect.poll(entries, { timeout: 30_000 }).toEqual(['journal', 'last-good'])
       const { lastGood, trial, problems } = await openStateFolder(state).read()
       expect({ hash: lastGood?.hash, trial, problems }).toEqual({ hash, trial: undefined, problems: [] })
       expect((await node.exec('ipset', ['list', '-name'])).stdout).toContain('foreign\n')
