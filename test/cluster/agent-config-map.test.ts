@@ -74,6 +74,10 @@ describe('an agent that watches its ConfigMap', () => {
     await expect.poll(openPort, { timeout: 45_000 }).toBe(String(port))
   }
   const writes = () => agent?.log.filter(({ msg }) => msg === 'rules written').length
+  const isConfirmed = () => {
+    const newest = agent?.log.findLast(({ msg }) => msg === 'rules written')?.['ruleset']
+    return agent?.log.some((line) => line.msg === 'the change is confirmed' && line['ruleset'] === newest)
+  }
   /** Two verify passes that begin from here on. */
   async function passes(): Promise<void> {
     const count = () => agent?.log.filter(({ reasons }) => String(reasons).includes('verify')).length ?? 0
@@ -110,6 +114,8 @@ describe('an agent that watches its ConfigMap', () => {
     await edit(opening(1002))
     await mount.write({ 'worker.yaml': opening(1002) })
     await expectPort(1002)
+    // A change that cannot be confirmed any more is rolled back, and this is not about that.
+    await expect.poll(isConfirmed, { timeout: 45_000 }).toBe(true)
     server.faults.refuseConnections()
     server.faults.cutWatches()
     await mount.write({ 'worker.yaml': opening(1003) })
