@@ -8,6 +8,7 @@ import type { AgentProcess } from '../sandbox/agent.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
 import type { ApiServer } from './api-server.ts'
+import { binaries } from './real/binaries.ts'
 import { startApiServer } from './cluster-server.ts'
 import { createHttp } from './conformance/http-client.ts'
 
@@ -74,9 +75,14 @@ describe('an agent that watches its ConfigMap', () => {
     await expect.poll(openPort, { timeout: 45_000 }).toBe(String(port))
   }
   const writes = () => agent?.log.filter(({ msg }) => msg === 'rules written').length
+  const rulesetsOf = (wanted: string) => {
+    const lines = agent?.log.filter(({ msg }) => msg === wanted) ?? []
+    return new Set(lines.map(({ ruleset }) => ruleset))
+  }
+  /** The second of two rulesets. */
   const isConfirmed = () => {
-    const newest = agent?.log.findLast(({ msg }) => msg === 'rules written')?.['ruleset']
-    return agent?.log.some((line) => line.msg === 'the change is confirmed' && line['ruleset'] === newest)
+    const [, second] = rulesetsOf('rules written')
+    return second !== undefined && rulesetsOf('the change is confirmed').has(second)
   }
   /** Two verify passes that begin from here on. */
   async function passes(): Promise<void> {
@@ -108,22 +114,33 @@ describe('an agent that watches its ConfigMap', () => {
     expect(writes()).toBe(before)
   })
 
-  test('goes by the mount while the API server is away, and by the API when it is back', async () => {
-    await start()
-    await expectPort(1001)
-    await edit(opening(1002))
-    await mount.write({ 'worker.yaml': opening(1002) })
-    await expectPort(1002)
-    // A change that cannot be confirmed any more is rolled back, and this is not about that.
-    await expect.poll(isConfirmed, { timeout: 45_000 }).toBe(true)
-    server.faults.refuseConnections()
-    server.faults.cutWatches()
-    await mount.write({ 'worker.yaml': opening(1003) })
-    await expectPort(1003)
-    server.objects.putConfigMap(NAME, { data: { 'worker.yaml': opening(1004) } })
-    await server.faults.acceptConnections()
-    await expectPort(1004)
-  })
+  if (binaries !== undefined) {
+    console.warn(
+      'SKIPPED: the mount while a kube-apiserver is away: it would take ten minutes from the edit before',
+    )
+  }
+  // Until then the mount may show a former text, and only a server of our own says that the first edit was an hour ago.
+  test.skipIf(binaries !== undefined)(
+    'goes by the mount while the API server is away, and by the API when it is back',
+    async () => {
+      await start()
+      await expectPort(1001)
+      await edit(opening(1002))
+      await mount.write({ 'worker.yaml': opening(1002) })
+      await expectPort(1002)
+      // A change that cannot be confirmed any more is rolled back, and this is not about that.
+      await expect.poll(isConfirmed, { timeout: 45_000 }).toBe(true)
+      // Nor about an edit of the mount that nobody has seen.
+      await passes()
+      server.faults.refuseConnections()
+      server.faults.cutWatches()
+      await mount.write({ 'worker.yaml': opening(1003) })
+      await expectPort(1003)
+      server.objects.putConfigMap(NAME, { data: { 'worker.yaml': opening(1004) } })
+      await server.faults.acceptConnections()
+      await expectPort(1004)
+    },
+  )
 
   test('goes by the mount when the API server is away from the start', async () => {
     server.faults.refuseConnections()
