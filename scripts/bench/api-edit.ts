@@ -16,7 +16,8 @@ const cases: readonly (readonly [Toggle, number])[] = [
 ]
 
 const edits = 20
-const pauseMs = 300
+/** For two seconds the agent looks after connections that an edit has denied. */
+const pauseMs = 3_000
 
 /**
  * From a PATCH of the ConfigMap, just before it is sent, to the first connection that meets the new rules, with the
