@@ -16,35 +16,13 @@ export function addFileCommands(program: Command, finish: (code: number) => void
     .option('--json', 'print the problems as JSON', false)
     .action(async (paths: string[], flags: { json: boolean }) => finish(await lint(paths, flags)))
 
-  program
-    .command('render')
+  aboutNode(program.command('render'))
     .description('print what would be restored on a node')
-    .argument('<path...>')
-    .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
-    .addOption(options.interfacesOption())
-    .addOption(options.liveOption())
-    .addOption(options.stateDirOption())
-    .option(
-      '--set <name=addresses>',
-      'what a set of the cluster holds: nodes, apiServers, podCIDRs',
-      options.collect,
-    )
     .action(async (paths: string[], flags: RenderOptions) => finish(await render(paths, flags)))
 
-  program
-    .command('explain')
+  aboutNode(program.command('explain'))
     .description('say what becomes of a connection, and why; or who reaches what')
-    .argument('<path...>')
-    .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
-    .addOption(options.interfacesOption())
-    .addOption(options.liveOption())
-    .addOption(options.stateDirOption())
-    .option(
-      '--set <name=addresses>',
-      'what a set of the cluster holds: nodes, apiServers, podCIDRs',
-      options.collect,
-    )
     .option('--from <address>', 'who opens it')
     .option('--to <address>', 'whom it is addressed to')
     .option('--proto <protocol>', 'name or number (default: tcp)')
@@ -87,4 +65,19 @@ export function addFileCommands(program: Command, finish: (code: number) => void
       const { runImport } = await import('./import.ts')
       finish(await runImport(file, flags))
     })
+}
+
+/** Files, and what is to be known of the node that they are for. */
+function aboutNode(command: Command): Command {
+  return command
+    .argument('<path...>')
+    .option('--node <file>', 'the Node, as "kubectl get node NAME -o yaml" prints it')
+    .addOption(options.interfacesOption())
+    .addOption(options.liveOption())
+    .addOption(options.stateDirOption())
+    .option(
+      '--set <name=addresses>',
+      'what a set of the cluster holds: nodes, apiServers, podCIDRs',
+      options.collect,
+    )
 }

@@ -27,6 +27,7 @@ export function clientFor(): ApiClient {
   return connectClient({ getAccess: findAccess(process.env) })
 }
 
+/** The Node of this name, as the pod, or else the kubeconfig of the user, finds it. */
 export function connect(nodeName: string): OwnNode {
   return connectOwnNode({ nodeName, getAccess: findAccess(process.env) })
 }

@@ -18,7 +18,7 @@ export type TrialNode = {
   readonly stateDir: string
   readonly lockFile: string
   readonly mount: Awaited<ReturnType<typeof createMount>>
-  /** Writes a Ruleset with this `spec` in the place of all that is written. */
+  /** Writes a Ruleset with this `spec`, called `test` unless it has another name, in the place of all that is written. */
   write(spec: object, name?: string): Promise<void>
   /** Both sides go these ways from now on. An agent that is started later does. */
   take(ways: Partial<Ways>): Promise<void>
