@@ -93,7 +93,8 @@ async function listOrResume(
       if (event.type === 'ERROR')
         throw answerError(describe(request), event.code, JSON.stringify(event.status))
       // What such a watch begins with was read just before, and proves nothing.
-      heard ||= version !== fromMemory
+      const isInitial = version === fromMemory || (event.type === 'BOOKMARK' && event.endsInitial)
+      heard ||= !isInitial
       version = event.version
       if (event.type !== 'BOOKMARK') followed.onEvent(event.type, event.object)
     }

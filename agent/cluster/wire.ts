@@ -13,7 +13,8 @@ export type NodeMeta = {
 
 export type WatchEvent =
   | { type: 'ADDED' | 'MODIFIED' | 'DELETED'; version: string; object: unknown }
-  | { type: 'BOOKMARK'; version: string }
+  /** `endsInitial`: all before it was what there is, and no change; servers say so from Kubernetes 1.34 on. */
+  | { type: 'BOOKMARK'; version: string; endsInitial: boolean }
   | { type: 'ERROR'; code: number; status: unknown }
 
 /** Name, labels and annotations of an object of any kind. */
@@ -41,11 +42,17 @@ export function parseList(
 export function parseEvent(value: unknown, request: ApiRequest): WatchEvent {
   const { type, object } = parse(watchLine, value, request)
   if (type === 'ERROR') return { type, code: parse(statusCode, object, request).code ?? 500, status: object }
-  const version = parse(versioned, object, request).metadata.resourceVersion
-  return type === 'BOOKMARK' ? { type, version } : { type, version, object }
+  const { resourceVersion: version, annotations } = parse(versioned, object, request).metadata
+  if (type !== 'BOOKMARK') return { type, version, object }
+  return { type, version, endsInitial: annotations?.['k8s.io/initial-events-end'] === 'true' }
 }
 
-const versioned = z.object({ metadata: z.object({ resourceVersion: z.string() }) })
+const versioned = z.object({
+  metadata: z.object({
+    resourceVersion: z.string(),
+    annotations: z.record(z.string(), z.string()).nullish(),
+  }),
+})
 
 const namedObject = z.object({
   metadata: z.object({

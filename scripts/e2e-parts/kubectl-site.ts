@@ -75,8 +75,9 @@ export async function createKubectlSite(options: KubectlSiteOptions): Promise<Si
       return rules.parse(JSON.parse(await kubectl([...agents, 'get', configMap, '--output', 'json']))).data
     },
     async putRules(changes) {
-      const patch = JSON.stringify({ data: changes })
-      await kubectl([...agents, 'patch', configMap, '--type', 'merge', '--patch-file', '/dev/stdin'], patch)
+      const written = await writeFiles(scratch, { 'patch.json': JSON.stringify({ data: changes }) })
+      const patch = ['--type', 'merge', '--patch-file', join(written, 'patch.json')]
+      await kubectl([...agents, 'patch', configMap, ...patch])
     },
     async waitFor(files) {
       const paths = ['--ruleset', await writeFiles(scratch, files)]

@@ -137,12 +137,14 @@ describe('a cluster by kubectl', () => {
     const scratch = await makeScratch()
     onTestFinished(() => rm(scratch, { recursive: true }))
     const calls: string[] = []
+    const patches: string[] = []
     const address = (type: string, text: string) => ({ type, address: text })
     const addresses = [address('InternalIP', '10.0.0.1'), address('ExternalIP', '192.0.2.1')]
     const node = { metadata: { name: 'a' }, status: { addresses } }
-    const kubectl = async (args: readonly string[], input?: string) => {
-      const call = `${args.join(' ')}${input === undefined || input.includes('List') ? '' : ` <<< ${input}`}`
+    const kubectl = async (args: readonly string[]) => {
+      const call = args.join(' ')
       calls.push(call.replaceAll(scratch, 'SCRATCH'))
+      if (args.includes('patch')) patches.push(await readFile(args.at(-1) ?? '', 'utf8'))
       if (call.includes('get nodes')) return JSON.stringify({ items: [node] })
       if (call.includes('get configmap')) return JSON.stringify({ data: { 'a.yaml': 'text' } })
       if (call.includes('.status.podIP')) return '10.1.0.9'
@@ -163,13 +165,14 @@ describe('a cluster by kubectl', () => {
     await site.replaceAgents()
     expect(await site.leftFiles('a')).toEqual(['/proc/1/root/run/node-firewall.lock'])
     await site.uninstall()
+    expect(patches).toEqual(['{"data":{"e2e.yaml":"x"}}'])
     const verbs = calls.map((call) =>
-      call.replace(/overlay-\w+/, 'overlay').replace(/ -- sh -c .*/, ' -- sh'),
+      call.replace(/(overlay|rules)-\w+/, '$1').replace(/ -- sh -c .*/, ' -- sh'),
     )
     const agents = '--namespace node-firewall'
     const pods = '--field-selector spec.nodeName=a --selector'
     expect(verbs).toEqual([
-      `${agents} patch configmap/node-firewall-rules --type merge --patch-file /dev/stdin <<< {"data":{"e2e.yaml":"x"}}`,
+      `${agents} patch configmap/node-firewall-rules --type merge --patch-file SCRATCH/rules/patch.json`,
       `${agents} get pods ${pods} app.kubernetes.io/name=node-firewall --output name`,
       `${agents} exec pod/x --container agent -- node-firewall verify`,
       `${agents} set image daemonset/node-firewall agent=own:2`,

@@ -84,7 +84,7 @@ function startWatch(
   if (initial || from === 0) {
     for (const object of store.list(resource, namespace).filter(seen))
       send('ADDED', representation.object(object))
-    if (initial) bookmark({ 'k8s.io/initial-events-end': 'true' })
+    if (initial || wantsBookmarks) bookmark({ 'k8s.io/initial-events-end': 'true' })
     from = Math.max(from, store.version())
   } else {
     const missed = store.since(from)

@@ -92,6 +92,17 @@ export function watchesConform(suite: Suite): void {
     }
   })
 
+  test('a watch from what is in memory has a bookmark behind it', async ({ skip }) => {
+    needs(34, skip)
+    const { name } = await createNode()
+    const asked = { resourceVersion: '0', allowWatchBookmarks: 'true', timeoutSeconds: '5' }
+    const watching = await watch(only(name, asked))
+    expect(await watching.next()).toMatchObject({ type: 'ADDED', object: { metadata: { name } } })
+    const annotations = { 'k8s.io/initial-events-end': 'true' }
+    expect(await watching.next()).toMatchObject({ type: 'BOOKMARK', object: { metadata: { annotations } } })
+    watching.stop()
+  })
+
   test('a streaming list ends with a bookmark that says so', async ({ skip }) => {
     needs(34, skip)
     const { name } = await createNode()
