@@ -147,7 +147,7 @@ test('rules that close some ports cost the API server nothing for the cluster, a
   await expect.poll(patches, { timeout: 45_000 }).toBeGreaterThan(0)
   const later = server.requests.slice(before).map(({ path }) => path)
   expect(later.filter((path) => path.includes('endpointslices'))).toEqual([])
-  expect(await members('')).toBeUndefined()
+  await expect.poll(async () => members(''), { timeout: 45_000 }).toBeUndefined()
 })
 
 test('an agent that starts again on a closed node changes no rule before it knows the cluster, nor after', async () => {

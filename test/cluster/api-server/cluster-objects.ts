@@ -1,3 +1,4 @@
+import { isRecord } from './objects.ts'
 import { CONFIG_MAPS, EVENTS, LEASES, NODES, PODS, SERVICES } from './resources.ts'
 import type { Store, Stored } from './store.ts'
 
@@ -12,6 +13,7 @@ export type ClusterObjects = {
   /** Makes a ConfigMap in the agent's namespace, or replaces what is in the one of that name. */
   putConfigMap(name: string, content: ConfigMapContent, changedAt?: Date): void
   deleteConfigMap(name: string): void
+  /** Those of Nodes: some API servers tell of themselves as well. */
   events(): Stored[]
   /** As after its hour. */
   removeEvents(): void
@@ -24,6 +26,7 @@ export type ConfigMapContent = {
 }
 
 export function createClusterObjects(store: Store): ClusterObjects {
+  const nodeEvents = () => store.list(EVENTS, 'default').filter(isOfNode)
   return {
     renewLease(node, { at = new Date(), seconds = 40 } = {}) {
       const renewTime = at.toISOString().replace('Z', '000Z')
@@ -66,9 +69,9 @@ export function createClusterObjects(store: Store): ClusterObjects {
       if (found === undefined) throw new Error(`the test has no such ConfigMap: ${name}`)
       store.remove(CONFIG_MAPS, found)
     },
-    events: () => store.list(EVENTS, 'default'),
+    events: nodeEvents,
     removeEvents() {
-      for (const event of store.list(EVENTS, 'default')) store.remove(EVENTS, event)
+      for (const event of nodeEvents()) store.remove(EVENTS, event)
     },
   }
 }
@@ -80,3 +83,7 @@ const DNS_PORTS = [
   { name: 'dns', protocol: 'UDP', port: 53, targetPort: 53 },
   { name: 'dns-tcp', protocol: 'TCP', port: 53, targetPort: 53 },
 ]
+
+function isOfNode({ involvedObject }: Stored): boolean {
+  return isRecord(involvedObject) && involvedObject['kind'] === 'Node'
+}
