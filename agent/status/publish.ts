@@ -30,8 +30,11 @@ export type Publisher = {
  */
 export const verifiedEveryMs = 10 * 60_000
 
-/** So many writes may come at once; each is given back after a while. Hundreds of changes a minute cost no more. */
-export const writeBudget = { writes: 8, refillMs: 30_000 }
+/**
+ * So many writes may come at once; each is given back after a while. Hundreds of changes a minute cost no more. That a
+ * change is being tried may take the first few alone: how it ends must not come minutes late for it.
+ */
+export const writeBudget = { writes: 8, whileTrying: 4, refillMs: 30_000 }
 
 /** A change that is confirmed sooner than this costs one write, as it was never said to be tried. */
 export const confirmingMs = 3_000
@@ -49,6 +52,8 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
   let latest: Status | undefined
   let writing: Promise<void> | undefined
   let planned: { cancel(): void } | undefined
+  /** Runs until the budget allows a write; the next status may be allowed one sooner. */
+  let saving: { cancel(): void } | undefined
   let patience: { cancel(): void } | undefined
   let failures = 0
   let spent: number[] = []
@@ -62,9 +67,10 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
   }
   const waitMs = (): number => {
     spent = spent.filter((at) => at > now() - writeBudget.refillMs * writeBudget.writes)
-    const oldest = spent[0]
-    if (spent.length < writeBudget.writes || oldest === undefined) return 0
-    return Math.max(0, oldest + writeBudget.refillMs * writeBudget.writes - now())
+    const most = latest?.state === 'Confirming' ? writeBudget.whileTrying : writeBudget.writes
+    const inTheWay = spent.at(-most)
+    if (inTheWay === undefined) return 0
+    return Math.max(0, inTheWay + writeBudget.refillMs * writeBudget.writes - now())
   }
   const write = async () => {
     const changes = due()
@@ -100,9 +106,13 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
   }
   const advance = () => {
     if (closed || writing !== undefined || planned !== undefined || patience !== undefined) return
+    saving?.cancel()
     if (Object.keys(due()).length === 0) return
     const wait = waitMs()
-    if (wait > 0) return plan(wait)
+    if (wait > 0) {
+      saving = timer(wait, advance)
+      return
+    }
     writing = write().finally(() => {
       writing = undefined
       advance()
@@ -136,6 +146,7 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
     async flush() {
       closed = true
       planned?.cancel()
+      saving?.cancel()
       endPatience()
       await writing
       await write()

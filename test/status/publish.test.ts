@@ -255,4 +255,30 @@ describe('a change that is being tried', () => {
     }
     expect(patches.map((patch) => patch['node-firewall.io/state'])).toEqual(['Confirming'])
   })
+
+  test('leaves enough of the budget for how it ends: six changes in three minutes, none told of late', async () => {
+    const { publisher, patches, pass, statusAt } = setUp()
+    for (let change = 1; change <= 6; change += 1) {
+      publisher.publish(trying(statusAt(`change ${change} is tried`)))
+      await pass(20_000)
+      publisher.publish(statusAt(`change ${change} is confirmed`))
+      await pass(0)
+      expect(patches.at(-1)).toMatchObject({ 'node-firewall.io/message': `change ${change} is confirmed` })
+      await pass(10_000)
+    }
+    expect(patches).toHaveLength(writeBudget.writes)
+  })
+
+  test('is told of in the end, when that takes for ever', async () => {
+    const { publisher, patches, pass, statusAt } = setUp()
+    for (let change = 0; change < writeBudget.whileTrying; change += 1) {
+      publisher.publish(statusAt(`change ${change}`))
+      await pass(0)
+    }
+    publisher.publish(trying(statusAt('tried')))
+    await pass(writeBudget.writes * writeBudget.refillMs - 1)
+    expect(patches).toHaveLength(writeBudget.whileTrying)
+    await pass(1)
+    expect(patches.at(-1)).toMatchObject({ 'node-firewall.io/state': 'Confirming' })
+  })
 })
