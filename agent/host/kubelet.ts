@@ -7,8 +7,13 @@ import { codeOf } from '../errors.ts'
 import type { TargetPid } from './exec.ts'
 import { findInside, readInside } from './read-inside.ts'
 
-/** A kubelet that runs on this node. */
-export type Kubelet = { readonly pid: number; readonly args: readonly string[] }
+/** A kubelet that runs on this node; one that is started anew is another one, also where it gets the same number. */
+export type Kubelet = {
+  readonly pid: number
+  readonly args: readonly string[]
+  /** In ticks since the machine started (proc_pid_stat(5)); absent: unknown. */
+  readonly startedAt?: string
+}
 
 /** What it is told of its cluster, as far as that could be read. */
 export type KubeletSettings = {
@@ -30,14 +35,16 @@ export async function findKubelet(targetPid: TargetPid, proc = '/proc'): Promise
   for (const pid of kubelets.flat()) {
     if (network === undefined || (await networkOf(proc, pid)) !== network) continue
     const line = await readFile(join(proc, pid, 'cmdline'), 'utf8').catch(() => '')
-    return { pid: Number(pid), args: line.split('\0').slice(1) }
+    const startedAt = await startOf(proc, pid)
+    const args = line.split('\0').slice(1)
+    return { pid: Number(pid), args, ...(startedAt === undefined ? {} : { startedAt }) }
   }
   return undefined
 }
 
 /** Whether that process is still there, and a kubelet. */
-export async function isStillKubelet({ pid }: Kubelet, proc = '/proc'): Promise<boolean> {
-  return isKubelet(proc, String(pid))
+export async function isStillKubelet({ pid, startedAt }: Kubelet, proc = '/proc'): Promise<boolean> {
+  return (await isKubelet(proc, String(pid))) && (await startOf(proc, String(pid))) === startedAt
 }
 
 /**
@@ -59,6 +66,12 @@ export async function readKubeletSettings({ pid, args }: Kubelet, proc = '/proc'
 async function isKubelet(proc: string, pid: string): Promise<boolean> {
   const name = await readFile(join(proc, pid, 'comm'), 'utf8').catch(() => '')
   return name.trimEnd() === 'kubelet'
+}
+
+/** The 22nd field; the second one is a name in brackets, in which anything may be. */
+async function startOf(proc: string, pid: string): Promise<string | undefined> {
+  const line = await readFile(join(proc, pid, 'stat'), 'utf8').catch(() => '')
+  return line.slice(line.lastIndexOf(')') + 2).split(' ')[19]
 }
 
 async function networkOf(proc: string, pid: string): Promise<string | undefined> {

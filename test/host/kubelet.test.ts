@@ -145,20 +145,56 @@ describe('what its files say of the cluster DNS', () => {
   })
 })
 
-test('the cluster DNS that the kubelet tells of is asked, and else that of the API server', async () => {
+describe('the cluster DNS', () => {
   const ask = async () => ['10.96.0.10']
-  const proc = await makeProc()
-  await addProcess(proc, 1, 'systemd', {})
-  const find = findClusterDns(1, ask, proc)
-  expect(await find()).toEqual(['10.96.0.10'])
-  await addProcess(proc, 60, 'kubelet', { args: ['--v=2'] })
-  expect(await find()).toEqual(['10.96.0.10'])
-  await addProcess(proc, 50, 'kubelet', { args: ['--config=/c'], tree: { c: config(['169.254.20.10']) } })
-  expect(await find()).toEqual(['169.254.20.10'])
-  await rm(join(proc, '50'), { recursive: true })
-  await addProcess(proc, 70, 'kubelet', { args: ['--config=/c'], tree: { c: config(['169.254.20.11']) } })
-  await rm(join(proc, '60'), { recursive: true })
-  expect(await find()).toEqual(['169.254.20.11'])
+  const minute = 60_000
+
+  test('is what the kubelet tells of, and else what the API server says', async () => {
+    const proc = await makeProc()
+    let now = 0
+    await addProcess(proc, 1, 'systemd', {})
+    const find = findClusterDns(1, ask, { proc, now: () => now })
+    expect(await find()).toEqual(['10.96.0.10'])
+    await addProcess(proc, 60, 'kubelet', { args: ['--v=2'] })
+    now += minute
+    expect(await find()).toEqual(['10.96.0.10'])
+    await addProcess(proc, 50, 'kubelet', { args: ['--config=/c'], tree: { c: config(['169.254.20.10']) } })
+    now += minute
+    expect(await find()).toEqual(['169.254.20.10'])
+    await rm(join(proc, '50'), { recursive: true })
+    await addProcess(proc, 70, 'kubelet', { args: ['--config=/c'], tree: { c: config(['169.254.20.11']) } })
+    await rm(join(proc, '60'), { recursive: true })
+    expect(await find()).toEqual(['169.254.20.11'])
+  })
+
+  test('is read anew for a kubelet that has the number of the one before it, and not for the same one', async () => {
+    const proc = await makeProc()
+    const tell = async (address: string, startedAt: number) =>
+      addProcess(proc, 60, 'kubelet', { args: ['--config=/c'], tree: { c: config([address]) }, startedAt })
+    const find = findClusterDns(1, ask, { proc, now: () => 0 })
+    await addProcess(proc, 1, 'systemd', {})
+    await tell('10.0.0.1', 5)
+    expect(await find()).toEqual(['10.0.0.1'])
+    await rm(join(proc, '60'), { recursive: true })
+    await tell('10.0.0.2', 5)
+    expect(await find()).toEqual(['10.0.0.1'])
+    await rm(join(proc, '60'), { recursive: true })
+    await tell('10.0.0.3', 6)
+    expect(await find()).toEqual(['10.0.0.3'])
+  })
+
+  test('is not looked for among all processes with each edit', async () => {
+    const proc = await makeProc()
+    let now = 0
+    await addProcess(proc, 1, 'systemd', {})
+    const find = findClusterDns(1, ask, { proc, now: () => now })
+    expect(await find()).toEqual(['10.96.0.10'])
+    await addProcess(proc, 50, 'kubelet', { args: ['--config=/c'], tree: { c: config(['169.254.20.10']) } })
+    now = minute - 1
+    expect(await find()).toEqual(['10.96.0.10'])
+    now = minute
+    expect(await find()).toEqual(['169.254.20.10'])
+  })
 })
 
 type Tree = Readonly<Record<string, string | { readonly link: string }>>
@@ -169,18 +205,27 @@ async function makeProc(): Promise<string> {
   return proc
 }
 
-type Process = { readonly network?: string; readonly args?: readonly string[]; readonly tree?: Tree }
+type Process = {
+  readonly network?: string
+  readonly args?: readonly string[]
+  readonly tree?: Tree
+  readonly startedAt?: number
+}
 
 async function addProcess(
   proc: string,
   pid: number,
   comm: string,
-  { network = 'host', args = [], tree = {} }: Process,
+  { network = 'host', args = [], tree = {}, startedAt }: Process,
 ) {
   const folder = join(proc, String(pid))
   await mkdir(join(folder, 'ns'), { recursive: true })
   await symlink(`net:[${network}]`, join(folder, 'ns', 'net'))
   await writeFile(join(folder, 'comm'), `${comm}\n`)
+  // See proc_pid_stat(5).
+  const fields = ['S', 1, ...Array.from({ length: 17 }, () => 0), startedAt, 0]
+  if (startedAt !== undefined)
+    await writeFile(join(folder, 'stat'), `${pid} (${comm} :) ) ${fields.join(' ')}\n`)
   await writeFile(join(folder, 'cmdline'), [`/usr/bin/${comm}`, ...args].join('\0'))
   for (const [name, content] of Object.entries(tree)) {
     const path = join(folder, 'root', name)
