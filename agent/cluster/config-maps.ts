@@ -59,6 +59,8 @@ export function connectConfigMaps(options: ConfigMapsOptions): ConfigMaps {
     async run({ onRead, onMiss, onError }, signal) {
       let nodes = assumedNodes
       const count = async () => {
+        await clock.wait(countAfterMs * (1 + clock.random()), signal)
+        if (signal.aborted) return
         nodes = (await countNodes(client, namespace, signal)) ?? nodes
       }
       const latest = new Map<string, ReadConfigMap>()
@@ -78,6 +80,9 @@ export function connectConfigMaps(options: ConfigMapsOptions): ConfigMaps {
     },
   }
 }
+
+/** Nodes are counted so much later at the earliest, and at most twice that: what was just read is put in force first. */
+export const countAfterMs = 2_000
 
 /** Where they cannot be counted. */
 const assumedNodes = 1_000

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createDataplaneReader, readDataplane } from '../host/dataplane.ts'
 import { createExec, defaultTimeoutMs } from '../host/exec.ts'
+import { createExecTogether } from '../host/exec-together.ts'
 import type { Exec, ExecOptions, TargetPid } from '../host/exec.ts'
 import { readListeningPorts } from '../host/listening.ts'
 import { readResolvers } from '../host/resolvers.ts'
@@ -44,14 +45,12 @@ export async function openNetwork(
   onFailure?: ExecOptions['onFailure'],
 ): Promise<NodeNetwork> {
   const started = createStarted(await isInInitialPidNamespace(), () => performance.now())
-  const exec = createExec(targetPid, {
-    timeoutMs,
-    onStart: started.add,
-    ...(onFailure === undefined ? {} : { onFailure }),
-  })
+  const options = { timeoutMs, onStart: started.add, ...(onFailure === undefined ? {} : { onFailure }) }
+  const exec = createExec(targetPid, options)
+  const read = createExecTogether(targetPid, exec, options)
   const legacyTables = createLegacyTables(targetPid)
-  const ipsets = createIpsets(exec)
-  const plainTables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()))
+  const ipsets = createIpsets(exec, read)
+  const plainTables: Tables = createTables(exec, legacyTables, parseProtocols(await readProtocols()), read)
   return {
     exec,
     legacyTables,

@@ -69,7 +69,7 @@ export function createExec(targetPid: TargetPid, options: ExecOptions = {}): Exe
     const { isCanceled, isTerminated } = result
     if (!isCanceled) onFailure?.(program)
     const wasKilled = isTerminated && !isCanceled
-    throw new CommandError(`running ${program}: ${reason(program, result)}`, { cause: result, wasKilled })
+    throw new CommandError(`running ${program}: ${reasonOf(program, result)}`, { cause: result, wasKilled })
   }
 }
 
@@ -122,19 +122,27 @@ export function inNetworkOf(targetPid: TargetPid, program: string, args: readonl
   return { file: 'nsenter', args: ['--target', String(targetPid), '--net', '--', program, ...args] }
 }
 
-type Failure = {
+export type Failure = {
   readonly exitCode?: number | undefined
   readonly code?: string | undefined
   readonly shortMessage?: string | undefined
   readonly stderr: string
 }
 
-function reason(program: string, { exitCode, code, shortMessage, stderr }: Failure): string {
+/** Why a program has failed, in words. */
+export function reasonOf(program: string, { exitCode, code, shortMessage, stderr }: Failure): string {
   // nsenter(1) says the same where it is the one that looks for the program.
-  if (code === 'ENOENT') return `failed to execute ${program}: no such file`
+  if (code === 'ENOENT' || isNotFound(exitCode, stderr)) {
+    return `failed to execute ${program}: No such file or directory`
+  }
   const said = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
   const summary = said.slice(0, 3).join('; ')
   return exitCode === undefined
     ? (shortMessage ?? 'it could not be started')
     : `exit status ${exitCode}: ${summary}`
+}
+
+/** So says a shell. */
+function isNotFound(exitCode: number | undefined, stderr: string): boolean {
+  return exitCode === 127 && /^sh: .*: not found$/m.test(stderr)
 }

@@ -33,23 +33,44 @@ export class UnreadableIpsetsError extends OutsideError {
   override readonly name = 'UnreadableIpsetsError'
 }
 
+/** All sets of a network namespace, as far as they were listed. */
+export type SetList = {
+  /** Ours. */
+  readonly sets: SavedSets
+  /** How many elements the sets of everybody hold. */
+  readonly total: number
+}
+
 /**
- * Parses the headers that `ipset list -t` printed of all sets, and keeps ours.
+ * Parses what `ipset list`, with or without `-terse`, printed of all sets, and keeps ours.
  *
  * @throws {UnreadableIpsetsError} when the text ends early, or one of our sets is not described as it should be
  */
-export function parseHeaders(text: string): SavedSets {
-  if (text === '') return new Map()
-  if (!/\nNumber of entries: \d+\n$/.test(text)) {
+export function parseList(text: string): SetList {
+  if (text === '') return { sets: new Map(), total: 0 }
+  const sets = new Map<string, SavedSet>()
+  let total = 0
+  let isWhole = false
+  for (const block of text.slice(0, -1).split('\n\n')) {
+    const [head = '', members] = block.split(/\nMembers:(?:\n|$)/, 2)
+    const name = /^Name: (.*)$/m.exec(head)?.[1]
+    const size = Number(/\nNumber of entries: (\d+)$/.exec(head)?.[1])
+    if (name === undefined) throw unreadable(block)
+    const elements = members === undefined ? undefined : members.split('\n').filter((line) => line !== '')
+    isWhole = size === (elements?.length ?? size)
+    total += size
+    if (isOurSet(name)) sets.set(name, parseSet(head, elements))
+  }
+  if (!isWhole || !text.endsWith('\n')) {
     throw new UnreadableIpsetsError('reading the sets: the list ends early')
   }
-  const sets = new Map<string, SavedSet>()
-  for (const block of text.trimEnd().split('\n\n')) {
-    const name = /^Name: (.*)$/m.exec(block)?.[1]
-    if (name === undefined) throw unreadable(block)
-    if (isOurSet(name)) sets.set(name, parseHeader(block))
-  }
-  return sets
+  for (const [name, set] of sets) checkSize(name, set)
+  return { sets, total }
+}
+
+function parseSet(head: string, elements: readonly string[] | undefined): SavedSet {
+  const header = parseHeader(head)
+  return elements === undefined ? header : { ...header, elements: new Set(elements) }
 }
 
 const headerPattern =

@@ -2,7 +2,7 @@ import { OutsideError } from '../errors.ts'
 import type { Exec } from '../host/exec.ts'
 import type { Family } from '../ruleset/address.ts'
 import { compareSets, isSameType, isSound } from './ipset-compare.ts'
-import { parseElements, parseHeaders, setsOfFamily } from './ipset-read.ts'
+import { parseElements, parseList, setsOfFamily, UnreadableIpsetsError } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import { changeText, createText, isStaticName, replaceText, temporaryName } from './ipset-text.ts'
 import type { Ipset } from './ipset-text.ts'
@@ -11,7 +11,7 @@ import type { Ipset } from './ipset-text.ts'
 export type Ipsets = {
   /**
    * Reads the headers of our sets, of one family if it is named; and the elements of all of them when asked to be
-   * thorough or when they are few, else only of those sets that change by element. Changes nothing. The other family
+   * thorough or when they are few, else at least of those sets that change by element. Changes nothing. The other family
    * may be at work on its own sets meanwhile, so nothing is asked about them; unless it waits to read them too.
    *
    * @throws {UnreadableIpsetsError} when the answer is not whole, or changes while it is read
@@ -43,7 +43,8 @@ const fewElements = 2_000
 
 type ReadOptions = { readonly thorough?: boolean; readonly family?: Family }
 
-export function createIpsets(exec: Exec): Ipsets {
+/** @param read runs programs that change nothing; perhaps several as one */
+export function createIpsets(exec: Exec, read: Exec = exec): Ipsets {
   const takeTurn = createTurns()
   const ipset = async (args: readonly string[], input?: string) =>
     exec('ipset', args, input === undefined ? {} : { input })
@@ -51,8 +52,23 @@ export function createIpsets(exec: Exec): Ipsets {
     takeTurn(async () => ipset([...options, 'restore'], input))
   // Never by `ipset restore`: when the agent is killed while it writes, a line without its name destroys all sets.
   const destroy = async (name: string) => takeTurn(async () => ipset(['destroy', name]))
+  /** How many elements the sets of everybody had when they were read last. */
+  let lastTotal = Infinity
+  const list = async (...options: string[]): Promise<SavedSets> => {
+    const { sets, total } = parseList((await read('ipset', ['list', ...options])).stdout)
+    lastTotal = total
+    return sets
+  }
   const readFor = async (asked: readonly ReadOptions[]): Promise<SavedSets> => {
-    const all = parseHeaders((await ipset(['list', '-terse'])).stdout)
+    if (lastTotal <= fewElements) {
+      try {
+        return await list()
+      } catch (error) {
+        // Comments on elements of others may hold anything, be it an empty line.
+        if (!(error instanceof UnreadableIpsetsError)) throw error
+      }
+    }
+    const all = await list('-terse')
     const parts = asked.map((options) => partOf(all, options))
     const names = new Set(parts.flatMap(({ withElements }) => withElements))
     const headers = new Map(parts.flatMap((part) => [...part.headers]))
@@ -79,6 +95,7 @@ export function createIpsets(exec: Exec): Ipsets {
     async prepare(sets, present) {
       const differing = sets.filter((set) => compareSets([set], ofName(set.name, present)).length > 0)
       const made = differing.filter((set) => !isChanged(set, present))
+      lastTotal += made.reduce((sum, { cidrs }) => sum + cidrs.length, 0)
       for (const name of made.flatMap((set) => inTheWay(set, present))) await destroy(name)
       const fill = made.map((set) => fillText(set, present)).join('')
       const change = differing.map((set) => elementsText(set, present)).join('')

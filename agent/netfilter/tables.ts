@@ -31,12 +31,18 @@ const lockSeconds = 10
 /** The largest rulesets load in well under a second. */
 const lockedMs = 2_000
 
-export function createTables(exec: Exec, legacyTables: LegacyTables, protocols: ProtocolTable): Tables {
+/** @param read runs programs that change nothing; perhaps several as one */
+export function createTables(
+  exec: Exec,
+  legacyTables: LegacyTables,
+  protocols: ProtocolTable,
+  read: Exec = exec,
+): Tables {
   return {
     async read(backend, family) {
       // Naming a table with -t makes the legacy backend create it, and reading must change nothing.
       if (backend === 'legacy' && !(await legacyTables(family)).includes('filter')) return emptyTable
-      const { stdout } = await exec(program(backend, family, 'save'), ['--counters', '-t', 'filter'])
+      const { stdout } = await read(program(backend, family, 'save'), ['--counters', '-t', 'filter'])
       const table = parseSavedTable(stdout, protocols)
       if (backend === 'legacy' || !mayHaveVerdictMaps(table)) return table
       const listed = await exec('nft', [

@@ -39,7 +39,7 @@ test('in the network namespace that this program is in nothing stands before a p
   const { stdout } = await here('sh', ['-c', 'echo $PPID'])
   expect(stdout).toBe(`${process.pid}\n`)
   await expect(here('/nowhere/iptables', [])).rejects.toThrow(
-    'running /nowhere/iptables: failed to execute /nowhere/iptables: no such file',
+    'running /nowhere/iptables: failed to execute /nowhere/iptables: No such file or directory',
   )
   await expect(here('sh', ['-c', 'echo no memory >&2; exit 4'])).rejects.toThrow('exit status 4: no memory')
 })
