@@ -57,7 +57,7 @@ export type Effects = {
   /** Chooses between what the rulesets say now and what was confirmed last. */
   readonly trials: Pick<
     Trials,
-    'choose' | 'settle' | 'catchUp' | 'progress' | 'owesCut' | 'problems' | 'stop'
+    'choose' | 'noted' | 'settle' | 'catchUp' | 'progress' | 'owesCut' | 'problems' | 'stop'
   >
   /** What overrides the rulesets of this node, and what is odd about it. */
   override(): { readonly override?: Override; readonly problems: readonly string[] }

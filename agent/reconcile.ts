@@ -58,6 +58,7 @@ export async function reconcile(
     backend,
     rewrite,
     looksCloser: rewrite || memory.backend === undefined,
+    mayWrite: effects.trials.noted,
     logTarget: await chooseLogTarget(decision.wanted, backend, effects),
     now: effects.elapsedMs(),
   }
@@ -127,6 +128,7 @@ type How = {
   readonly backend: Backend
   readonly rewrite: boolean
   readonly looksCloser: boolean
+  readonly mayWrite: () => Promise<void>
   readonly logTarget: LogTarget
   readonly now: number
 }

@@ -46,6 +46,8 @@ export type Attempt = {
   /** Nothing is to be probed: there was no change. */
   readonly pass: () => void
   readonly end: () => void
+  /** Resolves when what works before the change is noted; the change waits for it. */
+  readonly noted: () => Promise<void>
   /** Called when what passed could not be confirmed: if the time is over, that is final. */
   readonly expire: () => void
   /** Resolves when it can go on without time passing. */
@@ -58,7 +60,7 @@ export type AttemptOptions = {
   readonly createProbes: () => readonly Probe[]
   /** Names of the probes that worked before the change, where that is known; else they are asked. */
   readonly knownBefore: readonly string[] | undefined
-  /** Called when that is known, and waited for. */
+  /** Called when that is known. */
   readonly onReady: (passedBefore: readonly string[]) => Promise<void>
 }
 
@@ -74,6 +76,7 @@ export function createAttempt(
   let probes = createProbes()
   let deadline: AbortSignal | undefined
   let round = new AbortController()
+  let noted = Promise.resolve()
 
   const enter = (next: Phase) => {
     if (ending.signal.aborted) return
@@ -86,7 +89,7 @@ export function createAttempt(
       passedBefore = results.flatMap(({ name, failure }) => (failure === undefined ? [name] : []))
       if (ending.signal.aborted) return
     }
-    await onReady(passedBefore)
+    noted = onReady(passedBefore)
     enter('ready')
   }
   const startTime = () => {
@@ -120,6 +123,7 @@ export function createAttempt(
       if (due.length > 0) work = probe(due, deadline, round)
     },
     pass: () => void (phase = 'passed'),
+    noted: async () => noted,
     end: () => ending.abort(),
     expire() {
       if (phase === 'passed' && deadline?.aborted === true) enter('failed')

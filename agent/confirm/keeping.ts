@@ -94,9 +94,13 @@ export async function createKeeping(
       unsaved = { ...unsaved, [part]: { problem: messageOf(error), save } }
     }
   }
+  let writing: Promise<void> = Promise.resolve()
+  /** One after the other: what was noted last is what stays. */
   const write = async (next: Journal) => {
     journal = next
-    await attemptTo('journal', async () => store.saveJournal(journal))
+    const written = writing.then(async () => attemptTo('journal', async () => store.saveJournal(journal)))
+    writing = written.catch(() => {})
+    await written
   }
   const parseStored = (): Kept | undefined => {
     const generation = unparsed

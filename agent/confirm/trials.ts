@@ -58,6 +58,8 @@ export type TrialEffects = AttemptEffects & {
 export type Trials = {
   /** What should be in force in this pass. */
   readonly choose: (candidate: Candidate) => Promise<Choice>
+  /** Resolves when the next agent would know of what was chosen: not before may it be put in force. */
+  readonly noted: () => Promise<void>
   /** Takes note of what the pass has left in force. */
   readonly settle: (inForce: readonly InForce[]) => Promise<void>
   /** Saves what could not be saved in passes before. */
@@ -223,7 +225,9 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (isInForce) return { kind: 'candidate', widens: false }
       return isKept ? { kind: 'candidate', widens: true } : standing()
     },
+    noted: async () => attempt?.noted(),
     async settle(inForce) {
+      await attempt?.noted()
       const isFirst = latest === undefined
       latest = inForce
       const holds = isChosen && inForce.some(({ ruleset }) => ruleset === attempt?.subject.hash)
@@ -267,6 +271,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
 /** Whatever the rulesets say is put in force at once, and nothing is kept: for who only compares. */
 export const noTrials: Trials = {
   choose: async () => ({ kind: 'candidate', widens: false }),
+  noted: async () => {},
   settle: async () => {},
   catchUp: async () => {},
   progress: () => undefined,

@@ -22,6 +22,8 @@ export type EnforceOptions = {
   readonly desired: Desired | undefined
   /** Write even when nothing differs. */
   readonly rewrite?: boolean
+  /** Awaited before anything is written. */
+  readonly mayWrite?: () => Promise<void>
   /** Write nothing, only compare. */
   readonly dryRun?: boolean
   /** Whether the jumps may be moved before somebody else's rules once more. */
@@ -67,6 +69,7 @@ export async function enforceFamily(options: EnforceOptions): Promise<Enforced> 
   if (options.dryRun === true || (due.length === 0 && !rewrites)) {
     return { ...before, found, left: found, wrote: false, notes: [] }
   }
+  await options.mayWrite?.()
   const ofTable = due.filter((difference) => !isOfSets(difference))
   const ofSets = due.filter(isOfSets)
   if (ofSets.length > 0 && desired !== undefined) await ipsets.prepare(desired.sets, before.sets)

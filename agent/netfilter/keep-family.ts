@@ -68,6 +68,8 @@ export type KeepOptions = {
   /** Looks for kernel sets that may be left of earlier times, and at each element of long ones. */
   readonly looksCloser: boolean
   readonly dryRun: boolean
+  /** Awaited before anything is written. */
+  readonly mayWrite: () => Promise<void>
   /** ms of a clock that nobody can set. */
   readonly now: number
 }

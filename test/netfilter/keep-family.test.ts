@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { compilePolicy } from '../../agent/netfilter/compile.ts'
 import type { Desired } from '../../agent/netfilter/chain.ts'
@@ -13,7 +14,12 @@ const policy = policyOf({ ingress: [drop('all')] })
 const whole = tableOf(compilePolicy(policy, 'ipv4'))
 
 /** A pass over a kernel that holds a table, or one that cannot be read; what is written is the whole of it. */
-async function pass(last: FamilyOutcome | undefined, held: SavedTable | undefined): Promise<FamilyOutcome> {
+async function pass(
+  last: FamilyOutcome | undefined,
+  held: SavedTable | undefined,
+  mayWrite = async (steps: string[]): Promise<void> => void steps.push('may write'),
+): Promise<FamilyOutcome & { readonly steps: readonly string[] }> {
+  const steps: string[] = []
   let table = held
   const outcome = await keepFamily(last, {
     tables: {
@@ -23,13 +29,17 @@ async function pass(last: FamilyOutcome | undefined, held: SavedTable | undefine
         return table
       },
       async restore() {
+        steps.push('rules')
         table = whole
         return []
       },
     },
     ipsets: {
       read: async () => noSets,
-      prepare: async () => false,
+      async prepare() {
+        steps.push('sets')
+        return true
+      },
       destroyUnused: async () => ({ destroyed: [], inUse: [] }),
     },
     backend: 'nft',
@@ -39,10 +49,29 @@ async function pass(last: FamilyOutcome | undefined, held: SavedTable | undefine
     looksCloser: false,
     logTarget: 'nflog',
     dryRun: false,
+    mayWrite: async () => mayWrite(steps),
     now: 0,
   })
-  return outcome
+  return { ...outcome, steps }
 }
+
+test('nothing is written before it may be, and what is as it should be waits for nobody', async () => {
+  const released = Promise.withResolvers<void>()
+  let stepsBefore: readonly string[] | undefined
+  const writing = pass(undefined, emptyTable, async (steps) => {
+    stepsBefore = steps
+    await released.promise
+  })
+  await setImmediate()
+  expect(stepsBefore).toEqual([])
+  released.resolve()
+  expect(await writing).toMatchObject({ wrote: true, steps: ['rules'] })
+  expect(await pass(undefined, emptyTable)).toMatchObject({ steps: ['may write', 'rules'] })
+  expect(await pass(undefined, whole, async () => new Promise(() => {}))).toMatchObject({
+    wrote: false,
+    steps: [],
+  })
+})
 
 test('what was changed while the table could not be read is drift', async () => {
   const first = await pass(undefined, whole)
