@@ -171,6 +171,10 @@ function putObjects(server: ApiServer, names: readonly string[], own: readonly s
       nodes: part.map((name) => ({ name, ready: true })),
     })
   }
+  // By the number of slices in it the agents tell how large the cluster is.
+  const slicesOfAll = Math.ceil(names.length / sliceSize)
+  for (let index = Math.ceil(own.length / sliceSize); index < slicesOfAll; index += 1)
+    slices.put({ namespace: 'node-firewall', name: `others-${index}`, service: 'others', addresses: [] })
   server.objects.createService('kube-system', 'kube-dns', ['10.96.0.10'])
 }
 
