@@ -24,7 +24,7 @@ test('where nft monitor crashes, drift is noticed at once all the same, and its 
   const isHealed = async () => {
     await host.exec('iptables-nft', ['--wait', '-A', 'node-firewall', '-j', 'ACCEPT'])
     return agent.log.some(
-      ({ kind, healed, by }) => kind !== undefined && healed === true && /^iptables/.test(String(by)),
+      ({ kind, healed, by }) => kind !== undefined && healed === true && String(by).startsWith('iptables'),
     )
   }
   // Until the other monitor listens.
