@@ -1,6 +1,6 @@
 import { noClusterFacts } from '../policy/policy.ts'
 import type { ClusterFacts, NodeFacts, Policy } from '../policy/policy.ts'
-import { resolvePolicy } from '../policy/resolve.ts'
+import { resolvePolicy, UnresolvedError } from '../policy/resolve.ts'
 import type { Cidr } from '../ruleset/address.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
@@ -12,6 +12,7 @@ import { findServersOnce, withServers } from '../daemon/open-server-finder.ts'
 import type { TargetPid } from '../host/exec.ts'
 import { readNodeFile } from './node-file.ts'
 import type { NodeFile } from './node-file.ts'
+import { connect } from './node-side.ts'
 import { readPaths } from './sources.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -42,10 +43,11 @@ export type FoundPolicy =
  */
 export async function findPolicy(paths: readonly string[], options: PolicyOptions): Promise<FoundPolicy> {
   const { rulesets, problems } = parseRulesets(await readPaths(paths))
-  const node = options.node === undefined ? {} : await readNodeFile(options.node)
+  const node = await findNode(rulesets, options)
   if (node.labels === undefined && needsLabels(rulesets)) {
     throw new UsageError(
-      'a ruleset has a nodeSelector: give the node with --node FILE (kubectl get node NAME -o yaml)',
+      'a ruleset has a nodeSelector: give the node with --node FILE (kubectl get node NAME -o yaml); ' +
+        'in the pod of an agent --target-pid is enough',
     )
   }
   const selected = selectRulesets(rulesets, node.labels ?? {})
@@ -54,8 +56,24 @@ export async function findPolicy(paths: readonly string[], options: PolicyOption
   if (hasErrors(all)) return 'errors'
   if (selected.rulesets.length === 0) return 'none'
   const { facts, cluster } = await surroundingsOf(selected.rulesets, node, options)
-  const policy = resolvePolicy(selected.rulesets, { facts, cluster, now: Date.now() })
-  return { policy, rulesets: selected.rulesets }
+  return { policy: resolve(selected.rulesets, { facts, cluster }), rulesets: selected.rulesets }
+}
+
+function resolve(rulesets: readonly Ruleset[], known: Known): Policy {
+  try {
+    return resolvePolicy(rulesets, { ...known, now: Date.now() })
+  } catch (error) {
+    if (!(error instanceof UnresolvedError)) throw error
+    throw new UsageError(`${error.message}, or give --external`, { cause: error })
+  }
+}
+
+/** The Node of a file; on the node itself its labels, if somebody asks for them and the pod says whose they are. */
+async function findNode(rulesets: readonly Ruleset[], options: PolicyOptions): Promise<NodeFile> {
+  if (options.node !== undefined) return readNodeFile(options.node)
+  const name = process.env['NODE_FIREWALL_NODE']
+  if (options.targetPid === undefined || name === undefined || !needsLabels(rulesets)) return {}
+  return { labels: (await connect(name).read()).labels }
 }
 
 type Known = { readonly facts: NodeFacts; readonly cluster: ClusterFacts }

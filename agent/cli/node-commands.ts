@@ -1,8 +1,12 @@
 import type { Command } from 'commander'
+import { findAccess } from '../cluster/access.ts'
+import { connectConfigMaps } from '../cluster/config-maps.ts'
+import type { ConfigMaps } from '../cluster/config-maps.ts'
 import { removeStartupTaint } from '../cluster/startup-taint.ts'
 import type { ProcessSignals } from '../daemon/agent-options.ts'
 import { uninstallWait } from '../fleet/uninstall-wait.ts'
 import type { TargetPid } from '../host/exec.ts'
+import { watchConfigMapsOption } from './agent-flags.ts'
 import { clean } from './clean.ts'
 import type { CleanNode } from './clean.ts'
 import { clientFor, connect, nodeOf } from './node-side.ts'
@@ -26,10 +30,15 @@ export function addNodeCommands(
     .addOption(options.standaloneOption())
     .addOption(options.backendOption())
     .addOption(options.stateDirOption())
-    .action(async (flags: NodeFlags & Omit<VerifyOptions, 'labels'>) => {
+    .addOption(options.namespaceOption())
+    .addOption(watchConfigMapsOption())
+    .action(async (flags: VerifyFlags, command: Command) => {
       const node = nodeOf(flags)
       const labels = async () => ('labels' in node ? node.labels : (await node.read(signals.stop)).labels)
-      finish(await verify({ ...flags, labels }))
+      // Files that somebody names himself are what he asks about.
+      const isAsked = command.getOptionValueSource('rules') === 'cli'
+      const wanted = 'labels' in node || isAsked ? [] : flags.watchConfigmaps
+      finish(await verify({ ...flags, labels, configMaps: configMapsOf(flags.namespace, wanted) }))
     })
 
   program
@@ -56,6 +65,17 @@ export function addNodeCommands(
     .action(async (flags: { namespace: string; with: readonly string[] }) => {
       finish(await uninstallWait({ ...flags, client: clientFor(), signal: signals.stop }))
     })
+}
+
+type VerifyFlags = NodeFlags &
+  Omit<VerifyOptions, 'labels' | 'configMaps'> & {
+    readonly namespace: string
+    readonly watchConfigmaps: readonly string[]
+  }
+
+function configMapsOf(namespace: string, names: readonly string[]): ConfigMaps | undefined {
+  if (names.length === 0) return undefined
+  return connectConfigMaps({ getAccess: findAccess(process.env), namespace, names })
 }
 
 type CleanFlags = NodeFlags & {

@@ -1,3 +1,4 @@
+import type { ConfigMaps } from '../cluster/config-maps.ts'
 import { createKeeping, noStore } from '../confirm/keeping.ts'
 import { createOnlooker } from '../confirm/onlooker.ts'
 import type { TargetPid } from '../host/exec.ts'
@@ -7,15 +8,19 @@ import type { Backend } from '../netfilter/backend.ts'
 import { reconcile } from '../reconcile.ts'
 import { noMemory } from '../pass.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
+import type { SourceFile } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { readKernelSets } from '../daemon/kernel-sets.ts'
+import { createSources } from '../daemon/newest-sources.ts'
 import { openOrders } from '../daemon/orders.ts'
 import { openNetwork } from '../daemon/node.ts'
 import { findServersOnce, withServers } from '../daemon/open-server-finder.ts'
 
 export type VerifyOptions = {
   readonly rules: string
+  /** The ConfigMaps that are mounted there, where the API may show a newer text of them. */
+  readonly configMaps: ConfigMaps | undefined
   readonly targetPid: TargetPid
   readonly backend: Backend | 'auto'
   readonly labels: () => Promise<Labels>
@@ -33,6 +38,7 @@ const unknown = 4
  */
 export async function verify({
   rules,
+  configMaps,
   targetPid,
   backend,
   labels,
@@ -52,10 +58,11 @@ export async function verify({
   const known = await labels().catch(() => undefined)
   // What the cluster's sets hold is the agent's to know: the rules have to be those that follow from it.
   const cluster = await readKernelSets(network.ipsets)
+  const files = await readNewest(rules, configMaps)
   const { memory, status } = await reconcile(noMemory, [{ reason: 'verify' }], {
     ...network,
     readFacts: withServers(network.readFacts, findServers),
-    readSources: async () => readRulesetFiles(rules),
+    readSources: async () => files,
     parse: parseRulesets,
     labels: () => known,
     clusterFacts: () => cluster,
@@ -85,4 +92,23 @@ export async function verify({
     return left.length === 0 ? inSync : drifted
   })
   return Math.max(...codes)
+}
+
+/** The text that an agent would go by: of the mounted files, or of the API before the kubelet has brought it. */
+async function readNewest(
+  folder: string,
+  configMaps: ConfigMaps | undefined,
+): Promise<readonly SourceFile[]> {
+  const sources = createSources({
+    folder,
+    readMount: async () => readRulesetFiles(folder),
+    configMaps,
+    onChange: () => {},
+    onError: ({ message }) => console.error(`${message}; the mounted files count`),
+  })
+  try {
+    return await sources.read()
+  } finally {
+    await sources.stop()
+  }
 }

@@ -107,7 +107,9 @@ function publishOn(node: OwnNode, log: Logger) {
       return { cancel: () => clearTimeout(timer) }
     },
     random: Math.random,
-    onError: (error) =>
-      log.warn({ err: error }, 'the status could not be written to the Node; it is tried again'),
+    onError: (error, again) => {
+      const level = again ? 'debug' : 'warn'
+      log[level]({ err: error }, 'the status could not be written to the Node; it is tried again')
+    },
   })
 }

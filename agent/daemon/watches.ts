@@ -32,13 +32,19 @@ type DriftWatch = {
   readonly log: Logger
 }
 
+/**
+ * `nft monitor` reads all sets first, and up to nft 1.1.1 it crashes on those that nft 1.1.2 or later has made, as
+ * kube-proxy's in its nftables mode. This one reads none. It would keep its lines to itself until a block is full.
+ */
+const lessKnowing = ['stdbuf', '-oL', 'xtables-monitor', '-e'] as const
+
 /** Only the nft backend tells of changes; on the legacy one they are found by the verify pass. */
 export function watchDrift(targetPid: TargetPid, { authorOf, loop, schedule, log }: DriftWatch): Stop {
   const controller = new AbortController()
   const readDrift = createDriftReader(authorOf)
   const watching = watchCommand(
     targetPid,
-    ['nft', 'monitor'],
+    [['nft', 'monitor'], lessKnowing],
     {
       onLine(line) {
         const by = readDrift(line)

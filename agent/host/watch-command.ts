@@ -5,6 +5,8 @@ import { backoffMs } from '../backoff.ts'
 import { inNetworkOf, killGroup } from './exec.ts'
 import type { TargetPid } from './exec.ts'
 
+export type MonitorCommand = readonly [program: string, ...args: string[]]
+
 export type MonitorHandlers = {
   /** One line of what it prints. */
   onLine(line: string): void
@@ -18,19 +20,22 @@ const healthyMs = 60_000
 /**
  * Follows what a command such as `nft monitor` prints in the network namespace of a process, for as long as the
  * signal is not aborted. The kernel drops events when a monitor cannot keep up, upon which it ends; it is restarted
- * with growing delays.
+ * with growing delays. Where there are several commands that can tell the same, one that soon ends is followed by the
+ * next, as it may never do here.
  */
 export async function watchCommand(
   targetPid: TargetPid,
-  [program, ...args]: readonly [string, ...string[]],
+  commands: MonitorCommand | readonly MonitorCommand[],
   handlers: MonitorHandlers,
   signal: AbortSignal,
 ): Promise<void> {
-  const { file, args: all } = inNetworkOf(targetPid, program, args)
-  // Should we be killed, it is killed too: it would go on until it had something to print, and find nobody to read it.
-  const command = { file: 'setpriv', args: ['--pdeathsig', 'KILL', file, ...all] }
+  const turns = isOne(commands) ? [commands] : commands
   let failures = 0
   while (!signal.aborted) {
+    const [program, ...args] = turns[failures % turns.length] ?? ['true']
+    const { file, args: all } = inNetworkOf(targetPid, program, args)
+    // Should we be killed, it is killed too: it would go on until it had something to print, and find nobody to read it.
+    const command = { file: 'setpriv', args: ['--pdeathsig', 'KILL', file, ...all] }
     const startedAt = performance.now()
     const reason = await followOnce(command, handlers, signal)
     if (signal.aborted) return
@@ -38,6 +43,10 @@ export async function watchCommand(
     failures = performance.now() - startedAt > healthyMs ? 0 : failures + 1
     await setTimeout(backoffMs(failures, Math.random()), undefined, { signal }).catch(() => {})
   }
+}
+
+function isOne(commands: MonitorCommand | readonly MonitorCommand[]): commands is MonitorCommand {
+  return typeof commands[0] === 'string'
 }
 
 async function followOnce(

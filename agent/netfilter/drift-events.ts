@@ -4,10 +4,14 @@ import { baseChains, ourChainPattern } from './chain.ts'
 const touchesOurs = new RegExp(
   `^(add|insert|replace|delete|destroy) ((rule|chain) ip6? filter (${baseChains.join('|')}|${ourChainPattern})( |$)|table ip6? filter$)`,
 )
-const generation = /^# new generation \d+ by process (\d+) \((.*)\)$/
+const generation =
+  /^(?:# new generation \d+ by process (\d+) \((.*)\)|NEWGEN: GENID=\d+ PID=(\d+) NAME=(.*))$/
+const touchesOursXtables = new RegExp(
+  `^ EVENT: (-[46] -t filter -[A-Z] (${baseChains.join('|')}|${ourChainPattern})( |$)|# nft: ip6? filter (${baseChains.join('|')}) |nft: DEL table: table filter ip)`,
+)
 
 /**
- * Reads `nft monitor` line by line and tells when a commit of somebody else touched what we guard. A commit's lines come first;
+ * Reads `nft monitor`, or `xtables-monitor -e`, line by line and tells when a commit of somebody else touched what we guard. A commit's lines come first;
  * the line that names its generation, and the process that made it, ends them.
  *
  * @returns a function that takes one line and answers with the culprit, which is empty where it may have been this
@@ -16,8 +20,8 @@ const generation = /^# new generation \d+ by process (\d+) \((.*)\)$/
 export function createDriftReader(authorOf: Started['authorOf']): (line: string) => string | undefined {
   let touched = false
   return (line) => {
-    if (touchesOurs.test(line)) touched = true
-    const [, pid, name = ''] = generation.exec(line) ?? []
+    if (touchesOurs.test(line) || touchesOursXtables.test(line)) touched = true
+    const [, nftPid, nftName, pid = nftPid, name = nftName ?? ''] = generation.exec(line) ?? []
     if (pid === undefined || !touched) return undefined
     touched = false
     const author = authorOf(Number(pid), name)

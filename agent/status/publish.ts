@@ -12,7 +12,8 @@ export type PublishEffects = {
   readonly date: () => number
   readonly timer: (ms: number, callback: () => void) => { cancel(): void }
   readonly random: () => number
-  readonly onError: (error: unknown) => void
+  /** `again`: the attempt before has failed too. */
+  readonly onError: (error: unknown, again: boolean) => void
 }
 
 export type Publisher = {
@@ -85,7 +86,7 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
       failures = 0
     } catch (error) {
       failures += 1
-      onError(error)
+      onError(error, failures > 1)
       plan(
         backoffMs(failures, random(), { longestMs: longestRetryMs, retryAfterSeconds: retryAfterOf(error) }),
       )

@@ -1,7 +1,8 @@
 /** Prints all that rules and sets can leave in a node's kernel. */
 export const dumpScript = [
   'set -e',
-  'nft list ruleset',
+  // An older nft crashes on sets of a newer one, as those of kube-proxy in its nftables mode.
+  'nft list ruleset || echo "nft cannot list the ruleset"',
   'iptables-nft-save',
   'ip6tables-nft-save',
   // Not every kernel has these.

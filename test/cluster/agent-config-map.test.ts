@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openTables, rulesetOf } from '../kernel/enforce.ts'
 import { createMount, startAgent } from '../sandbox/agent.ts'
@@ -112,6 +113,28 @@ describe('an agent that watches its ConfigMap', () => {
     await passes()
     expect(await openPort()).toBe('1003')
     expect(writes()).toBe(before)
+  })
+
+  test('verify in the pod goes by the edit too, before the kubelet has brought it', async () => {
+    stateDir = await mkdtemp(join(tmpdir(), 'node-firewall-state-'))
+    await start()
+    await expectPort(1001)
+    await edit(opening(1002))
+    await expectPort(1002)
+    const pod = {
+      NODE_FIREWALL_CONFIGMAPS: NAME,
+      NODE_FIREWALL_NODE: 'test-node',
+      NODE_FIREWALL_RULES: mount.folder,
+      NODE_FIREWALL_STATE_DIR: stateDir,
+      NODE_FIREWALL_TARGET_PID: String(host.pid),
+      KUBECONFIG: server.kubeconfigFile,
+    }
+    const verify = async (...args: readonly string[]) => {
+      const all = [join(import.meta.dirname, '..', '..', 'agent', 'main.ts'), 'verify', ...args]
+      return await execa(process.execPath, all, { env: pod, reject: false })
+    }
+    expect((await verify()).stdout).toBe('ipv4: in sync\nipv6: in sync')
+    expect((await verify('--rules', mount.folder)).exitCode).toBe(3)
   })
 
   if (binaries !== undefined) {

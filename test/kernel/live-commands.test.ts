@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { digestOf } from '../../agent/confirm/candidate.ts'
 import { readRulesetFiles } from '../../agent/host/ruleset-files.ts'
 import { openStateFolder } from '../../agent/host/state-folder.ts'
@@ -10,6 +10,7 @@ import { unreadClusterFacts } from '../../agent/policy/policy.ts'
 import { hashRulesets } from '../../agent/policy/resolve.ts'
 import { parseCidr } from '../../agent/ruleset/address.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
+import { startApiServer } from '../cluster/api-server.ts'
 import { createMount } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { startHost } from '../sandbox/host.ts'
@@ -29,6 +30,7 @@ const files = { 'worker.yaml': closed }
 describe.each(await usableBackends())('commands on a node of a cluster, iptables-%s', (backend) => {
   let host: Host
   let mount: Awaited<ReturnType<typeof createMount>>
+  let env: NodeJS.ProcessEnv = {}
   beforeAll(async () => {
     host = await startHost()
     mount = await createMount(files)
@@ -41,13 +43,16 @@ describe.each(await usableBackends())('commands on a node of a cluster, iptables
   })
 
   async function run(...args: readonly string[]) {
-    const { exitCode, stdout } = await execa(process.execPath, [main, ...args], { reject: false })
-    return { exitCode, stdout }
+    const { exitCode, stdout, stderr } = await execa(process.execPath, [main, ...args], {
+      env,
+      reject: false,
+    })
+    return { exitCode, stdout, stderr }
   }
   const live = () => ['--target-pid', String(host.pid)]
   const verify = async () =>
     run('verify', ...live(), '--standalone', '--rules', mount.folder, '--backend', backend)
-  const inSync = { exitCode: 0, stdout: 'ipv4: in sync\nipv6: in sync' }
+  const inSync = { exitCode: 0, stdout: 'ipv4: in sync\nipv6: in sync', stderr: '' }
 
   test('what was not read of the cluster is not known to them either', async () => {
     const keep = await createKeeper(host, backend)
@@ -102,7 +107,7 @@ describe.each(await usableBackends())('commands on a node of a cluster, iptables
     expect((await compare()).exitCode).toBe(3)
     await kept.saveJournal({ quarantined: [quarantined] })
     const why = `ruleset ${hash} was rolled back, lease failed: not renewed; compared with what was confirmed before: ${confirmed}`
-    expect(await compare()).toEqual({ exitCode: 0, stdout: `${why}\n${inSync.stdout}` })
+    expect(await compare()).toEqual({ ...inSync, stdout: `${why}\n${inSync.stdout}` })
 
     await kept.saveJournal({ quarantined: [quarantined], mode: 'off' })
     const overridden = await compare()
@@ -110,6 +115,38 @@ describe.each(await usableBackends())('commands on a node of a cluster, iptables
     expect(overridden.stdout).toMatch(/^compared with mode off, by order of the annotation/)
     expect((await readdir(state)).toSorted()).toEqual(['journal', 'last-good'])
     await Promise.all([bad.remove(), rm(state, { recursive: true })])
+  })
+
+  test('in the pod of an agent, the labels are those of its Node', async () => {
+    const server = await startApiServer({ node: 'a' })
+    onTestFinished(async () => server.close())
+    server.createNode('a', { pool: 'web' })
+    const nodeSelector = { matchLabels: { pool: 'web' } }
+    const text = rulesetOf({
+      nodeSelector,
+      interfaces: { external: ['eth0'] },
+      defaults: { ingress: 'reject' },
+    })
+    const selected = await createMount({ 'worker.yaml': text })
+    onTestFinished(async () => selected.remove())
+    const rendered = async () => run('render', selected.folder, ...live(), '--family', 'ipv4')
+    expect((await rendered()).exitCode).toBe(2)
+    env = { KUBECONFIG: server.kubeconfigFile, NODE_FIREWALL_NODE: 'a' }
+    onTestFinished(() => void (env = {}))
+    expect((await rendered()).stdout).toContain('-A node-firewall ')
+    server.changeNode('a', { labels: { pool: 'db' } })
+    expect((await rendered()).stdout).toBe('# no ruleset selects this node: nothing is restored')
+  })
+
+  test('a node without a default route is told of in one line', async () => {
+    const automatic = await createMount({ 'worker.yaml': rulesetOf({ defaults: { ingress: 'reject' } }) })
+    onTestFinished(async () => automatic.remove())
+    const { exitCode, stderr } = await run('render', automatic.folder, ...live())
+    expect([exitCode, stderr]).toEqual([
+      2,
+      'error: resolving "external: auto" of ruleset test: no interface holds a default route; ' +
+        'name the interfaces instead, or give --external',
+    ])
   })
 
   test('who is in a set can be said instead', async () => {

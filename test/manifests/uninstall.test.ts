@@ -83,6 +83,14 @@ describe.skipIf(!hasKubectl())('manifests/uninstall', () => {
     const labels = only(manifests, 'Job').spec?.template.metadata?.labels
     expect(labels?.['app.kubernetes.io/name']).toBe('node-firewall-uninstall')
     expect(job()).toMatchObject({ serviceAccountName: 'node-firewall-uninstall', restartPolicy: 'OnFailure' })
+    // Anywhere, but not for long on a node that is down: the first that fits counts.
+    const gone = ['not-ready', 'unreachable'].map((state) => ({
+      key: `node.kubernetes.io/${state}`,
+      operator: 'Exists',
+      effect: 'NoExecute',
+      tolerationSeconds: 30,
+    }))
+    expect(job()).toMatchObject({ tolerations: [...gone, { operator: 'Exists' }] })
     expect(job()?.containers[0]?.image).toBe(pod()?.initContainers?.[0]?.image)
   })
 

@@ -26,6 +26,28 @@ test.each([
     ],
   ],
   ['a deleted table', ['delete table ip filter', '# new generation 12 by process 11054 (iptables-nft)']],
+  [
+    'what xtables-monitor 1.8.9 prints of a flush',
+    [' EVENT: -4 -t filter -D node-firewall -j DROP', 'NEWGEN: GENID=7 PID=11054 NAME=iptables-nft'],
+  ],
+  [
+    'of a deleted jump',
+    [' EVENT: -6 -t filter -D INPUT -j node-firewall', 'NEWGEN: GENID=7 PID=11054 NAME=iptables-nft'],
+  ],
+  [
+    'of a new policy',
+    [
+      ' EVENT: # nft: ip filter INPUT use 1 type filter hook input prio 0 policy drop packets 0 bytes 0 flags 1',
+      'NEWGEN: GENID=4 PID=11054 NAME=iptables-nft',
+    ],
+  ],
+  [
+    'of a deleted table',
+    [
+      ' EVENT: nft: DEL table: table filter ip6 flags 0 use 0 handle 2',
+      'NEWGEN: GENID=9 PID=11054 NAME=iptables-nft',
+    ],
+  ],
   ['among much else', ['add rule ip nat KUBE-SVC counter', ...flush]],
 ])('%s is told with its culprit', (_, lines) => {
   expect(culprits(lines)).toEqual(['iptables-nft (pid 11054)'])
@@ -35,6 +57,10 @@ test.each([
   [
     'a change of other chains',
     ['add rule ip filter KUBE-FORWARD counter', '# new generation 3 by process 1 (x)'],
+  ],
+  [
+    'a change of other chains, as xtables-monitor prints it',
+    [' EVENT: -4 -t filter -A KUBE-FORWARD -j RETURN', 'NEWGEN: GENID=3 PID=1 NAME=x'],
   ],
   [
     'a chain whose name begins like ours',

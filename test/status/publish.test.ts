@@ -25,7 +25,7 @@ function setUp({ introduced = true } = {}) {
       return { cancel: () => void (timers = timers.filter((other) => other !== timer)) }
     },
     random: () => 1,
-    onError: (error) => errors.push(error),
+    onError: (error, again) => errors.push({ error, again }),
   })
   if (introduced) publisher.seen({})
   return {
@@ -176,11 +176,15 @@ test('a failed write is tried again, later each time, and not before the server 
   failWith(new Error('no connection'), Object.assign(new Error('429'), { retryAfterSeconds: 60 }))
   publisher.publish(statusAt('fine'))
   await pass(2_000)
-  expect(errors).toHaveLength(2)
+  expect(errors).toMatchObject([{ again: false }, { again: true }])
   await pass(59_000)
   expect(patches).toEqual([])
   await pass(10_000)
   expect(patches).toHaveLength(1)
+  failWith(new Error('no connection'))
+  publisher.publish(statusAt('changed'))
+  await pass(1)
+  expect(errors.at(-1)).toMatchObject({ again: false })
 })
 
 test('what the Node carries already is not written again, what somebody changed is', async () => {
