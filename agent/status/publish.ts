@@ -1,3 +1,4 @@
+import { createBudget } from '../budget.ts'
 import { backoffMs } from '../backoff.ts'
 import { annotationPrefix, changedAnnotations, toAnnotations } from './annotations.ts'
 import type { Annotations } from './annotations.ts'
@@ -32,10 +33,10 @@ export type Publisher = {
 export const verifiedEveryMs = 10 * 60_000
 
 /**
- * So many writes may come at once; each is given back after a while. Hundreds of changes a minute cost no more. That a
- * change is being tried may take the first few alone: how it ends must not come minutes late for it.
+ * So many writes may come at once, and then one in a while: hundreds of changes a minute cost no more. That a change is
+ * being tried is not worth the last ones: how it ends must not come late for it.
  */
-export const writeBudget = { writes: 8, whileTrying: 4, refillMs: 30_000 }
+export const writeBudget = { burst: 8, reserve: 4, everyMs: 30_000 }
 
 /** A change that is confirmed sooner than this costs one write, as it was never said to be tried. */
 export const confirmingMs = 3_000
@@ -57,7 +58,7 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
   let saving: { cancel(): void } | undefined
   let patience: { cancel(): void } | undefined
   let failures = 0
-  let spent: number[] = []
+  const budget = createBudget(writeBudget)
   let introduced = false
   let closed = false
 
@@ -66,17 +67,9 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
     const wanted = toAnnotations(latest)
     return changedAnnotations(published, wanted, now() >= verifiedDueAt)
   }
-  const waitMs = (): number => {
-    spent = spent.filter((at) => at > now() - writeBudget.refillMs * writeBudget.writes)
-    const most = latest?.state === 'Confirming' ? writeBudget.whileTrying : writeBudget.writes
-    const inTheWay = spent.at(-most)
-    if (inTheWay === undefined) return 0
-    return Math.max(0, inTheWay + writeBudget.refillMs * writeBudget.writes - now())
-  }
   const write = async () => {
     const changes = due()
     if (Object.keys(changes).length === 0) return
-    spent.push(now())
     try {
       await patch(changes)
       published = { ...published, ...changes }
@@ -109,7 +102,7 @@ export function createPublisher({ patch, now, date, timer, random, onError }: Pu
     if (closed || writing !== undefined || planned !== undefined || patience !== undefined) return
     saving?.cancel()
     if (Object.keys(due()).length === 0) return
-    const wait = waitMs()
+    const wait = budget.take(now(), latest?.state === 'Confirming' ? writeBudget.reserve : 0)
     if (wait > 0) {
       saving = timer(wait, advance)
       return

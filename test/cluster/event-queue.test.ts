@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createBudget } from '../../agent/cluster/budget.ts'
+import { createBudget } from '../../agent/budget.ts'
 import { createEventQueue } from '../../agent/cluster/event-queue.ts'
 import type { Pending } from '../../agent/cluster/event-queue.ts'
 import { confirmed } from './events-fixture.ts'
