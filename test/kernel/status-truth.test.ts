@@ -325,10 +325,14 @@ describe.each(backends)('status on iptables-%s', (backend) => {
     {
       name: 'somebody else insists on the first place in FORWARD, until the moves are used up',
       async begin() {
-        for (;;) {
-          await iptables(['-I FORWARD 1 -p tcp --dport 443 -j ACCEPT'])
-          const line = await agent.next(({ kind, family }) => kind === 'jump-preceded' && family === 'ipv6')
-          if (line['healed'] === false) return
+        for (const insisted of families) {
+          for (let isHealed = true; isHealed;) {
+            await iptables(['-I FORWARD 1 -p tcp --dport 443 -j ACCEPT'], [insisted])
+            const { healed } = await agent.next(
+              ({ kind, family }) => kind === 'jump-preceded' && family === insisted,
+            )
+            isHealed = healed !== false
+          }
         }
       },
       async end() {
@@ -430,8 +434,8 @@ async function monitorOf(agent: number): Promise<number | undefined> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   for (const pid of pids) {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-    if (!stat.includes(`(nft) `) || !new RegExp(`\\) \\S ${agent} `).test(stat)) continue
-    if ((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes('nft\0monitor'))
+    if (!new RegExp(`\\((nft|xtables-monitor)\\) \\S ${agent} `).test(stat)) continue
+    if (/(nft\0|xtables-)monitor/.test(await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
       return Number(pid)
   }
   return undefined
