@@ -3,7 +3,8 @@ import type { Host } from '../sandbox/host.ts'
 /** Everything that rules and sets leave in a namespace, as the programs print it, without their dates. */
 export async function dump(host: Host): Promise<string> {
   const commands = [
-    ['nft', 'list', 'ruleset'],
+    // A family at a time: tables of several are listed as they were made, and both are made at once.
+    ...['ip', 'ip6', 'inet', 'arp', 'bridge', 'netdev'].map((family) => ['nft', 'list', 'ruleset', family]),
     ...['iptables', 'ip6tables'].flatMap((name) => [
       [`${name}-nft-save`, '--counters'],
       [`${name}-legacy-save`, '--counters'],
