@@ -75,12 +75,12 @@ type Context = {
 /** Makes a pass whenever something asks for it. */
 async function keepPassing(agent: Assembly, options: AgentOptions, context: Context): Promise<void> {
   const { log, inCluster, signals } = context
-  const { network, loop, schedule, reporter, orders, setLabels: onLabels } = agent
+  const { network, loop, schedule, reporter, orders, outages, setLabels: onLabels } = agent
   const stops = [
     watchRules(options.rules, schedule, log),
     watchMode(options.stateDir, { orders, log }),
-    watchDrift(options.targetPid, { authorOf: network.authorOf, loop, schedule, log }),
-    watchNetwork(options.targetPid, schedule, log),
+    watchDrift(options.targetPid, { authorOf: network.authorOf, loop, schedule, outages, log }),
+    watchNetwork(options.targetPid, { schedule, outages, log }),
     startCron(options, schedule),
   ]
   if (inCluster !== undefined) {

@@ -36,6 +36,7 @@ import { createRollouts, noRollouts } from './rollouts.ts'
 import type { Turn } from './take-turn.ts'
 import { createClusterWatch } from './watch-cluster.ts'
 import type { ClusterWatch } from './watch-cluster.ts'
+import type { Outages } from './watches.ts'
 
 /** An agent that is ready to make its first pass. */
 export type Assembly = {
@@ -48,6 +49,7 @@ export type Assembly = {
   readonly cutter: Cutter
   readonly trials: Trials
   readonly denials: Denials | undefined
+  readonly outages: Outages
   readonly setLabels: (labels: Labels) => void
   /** Ends what passes have started; the rules stay in force. */
   readonly end: () => Promise<void>
@@ -64,7 +66,7 @@ export type Surroundings = {
 /** Puts the parts of an agent together. Whatever may need a pass asks the schedule for it. */
 export async function assemble(options: AgentOptions, surroundings: Surroundings): Promise<Assembly> {
   const { log, turn, inCluster, stop, meter } = surroundings
-  const { dryRun, place, stateDir, bootUnitDir: unitDir } = options
+  const { dryRun, place, stateDir, targetPid, bootUnitDir: unitDir } = options
   let labels = 'labels' in place ? place.labels : undefined
   let lastCut: CutStatus | undefined
   let loop: Loop | undefined
@@ -76,16 +78,11 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const ask = (reason: Trigger['reason']) => schedule.trigger({ reason })
   const warn = (message: string) => (error: unknown) => log.warn({ err: error }, message)
 
-  const network = await openNetwork(
-    options.targetPid,
-    options.backend,
-    options.commandTimeoutMs,
-    meter.commandFailed,
-  )
+  const network = await openNetwork(targetPid, options.backend, options.commandTimeoutMs, meter.commandFailed)
   meter.count(network.tables)
   const findServers = openServerFinder({
     exec: network.exec,
-    targetPid: options.targetPid,
+    targetPid,
     stateDir,
     dryRun,
     ownServer: inCluster?.server,
@@ -104,7 +101,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
   const reporter = createReporter({ log, node: inCluster?.node, events, statusFile, dryRun })
   const cutter = createCutter({
     exec: network.exec,
-    ...(options.targetPid === 'self' ? { findNamespaces: noNamespaces } : {}),
+    ...(targetPid === 'self' ? { findNamespaces: noNamespaces } : {}),
     onCut(cut) {
       log[cut.failed > 0 ? 'warn' : 'info'](cut, 'standing connections that are denied now were cut')
       lastCut = { at: new Date().toISOString(), ...cut }
@@ -136,9 +133,13 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
       })
   const confirmed = createConfirmed({
     log,
-    boot: stateDir === undefined || unitDir === undefined || dryRun ? undefined : { stateDir, unitDir },
+    boot:
+      stateDir === undefined || unitDir === undefined || dryRun
+        ? undefined
+        : { stateDir, unitDir, targetPid },
     removeTaint: dryRun ? undefined : inCluster?.removeTaint?.bind(undefined, stop),
   })
+  const outages: Outages = new Map()
   const sources = createSources({
     folder: options.rules,
     readMount: async () => readRulesetFiles(options.rules),
@@ -146,10 +147,15 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     onChange: () => ask('files'),
     onError: warn('watching the ConfigMap failed; the mounted files count'),
   })
-  const { targetPid, logTarget: wish } = options
   const denials = dryRun
     ? undefined
-    : openDenials({ targetPid, wish, isBrief: options.once, log, onChange: () => ask('logging') })
+    : openDenials({
+        targetPid,
+        wish: options.logTarget,
+        isBrief: options.once,
+        log,
+        onChange: () => ask('logging'),
+      })
   const expiry = createAlarm(() => ask('expiry'))
 
   loop = createLoop({
@@ -166,7 +172,11 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     clusterFacts: cluster.facts,
     trials: {
       ...trials,
-      problems: () => [...turn.problems(), ...sources.problems(), ...probing.problems, ...trials.problems()],
+      problems: () => [
+        ...[turn, sources, confirmed, trials].flatMap(({ problems }) => problems()),
+        ...probing.problems,
+        ...outages.values(),
+      ],
     },
     override: orders.override,
     ...(denials === undefined ? {} : { logging: denials }),
@@ -194,6 +204,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     cutter,
     trials,
     denials,
+    outages,
     setLabels: (current) => void (labels = current),
     async end() {
       expiry.setTo(Infinity)

@@ -1,15 +1,25 @@
-import { installBootUnit } from '../host/boot-unit.ts'
+import { installBootUnit, isStartedBySystemd } from '../host/boot-unit.ts'
 import { saveBootRestore } from '../host/boot-restore.ts'
-import { isExpected } from '../errors.ts'
+import { isExpected, messageOf } from '../errors.ts'
 import type { BootState } from '../netfilter/boot-text.ts'
+import type { TargetPid } from '../host/exec.ts'
 import type { Memory } from '../pass.ts'
 import { families } from '../ruleset/address.ts'
 import type { Logger } from '../telemetry/log.ts'
 
+/** What has a machine restore rules at its start; absent: it does not. */
+export type BootOptions = {
+  /** Where the rules are kept. */
+  readonly stateDir: string
+  /** The folder of the machine's units. */
+  readonly unitDir: string
+  /** A process of the machine, where it is not known to be this one's. */
+  readonly targetPid: TargetPid
+}
+
 export type ConfirmedOptions = {
   readonly log: Logger
-  /** Where the rules for the start of the machine are kept, and the folder of its units; absent: not at all. */
-  readonly boot: { readonly stateDir: string; readonly unitDir: string } | undefined
+  readonly boot: BootOptions | undefined
   /** Takes the startup taint from the Node; absent: it has none. */
   readonly removeTaint: (() => Promise<boolean>) | undefined
 }
@@ -19,28 +29,39 @@ export type Confirmed = {
   readonly note: (memory: Memory) => void
   /** Resolves when all that follows was done, or has failed. */
   readonly settled: () => Promise<void>
+  /** What was asked for and does not follow, as warnings. */
+  readonly problems: () => readonly string[]
 }
+
+const noSystemd =
+  'boot-restore: systemd has not started this machine, so nobody will run the unit that restores the rules'
 
 /** Does what has to follow once rules are confirmed and in force; what fails is tried again after a later pass. */
 export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): Confirmed {
   let saved: string | undefined
   let hasTaint = removeTaint !== undefined
   let work = Promise.resolve()
+  let problems: readonly string[] = []
 
-  const keepForBoot = async (
-    { stateDir, unitDir }: NonNullable<typeof boot>,
-    state: BootState | undefined,
-  ) => {
+  const keepForBoot = async ({ stateDir, unitDir, targetPid }: BootOptions, state: BootState | undefined) => {
     const text = JSON.stringify(state)
     if (text === saved) return
     await saveBootRestore(stateDir, state)
     await installBootUnit(unitDir, stateDir)
     saved = text
+    problems = targetPid === 'self' || (await isStartedBySystemd(targetPid)) ? [] : [noSystemd]
     log.info({ stateDir }, 'rules for the start of the machine are kept')
   }
   const follow = async (memory: Memory) => {
     try {
-      if (boot !== undefined) await keepForBoot(boot, bootStateOf(memory))
+      if (boot !== undefined) {
+        await keepForBoot(boot, bootStateOf(memory)).catch((error: unknown) => {
+          problems = [
+            `boot-restore: the rules for the start of the machine are not kept: ${messageOf(error)}`,
+          ]
+          throw error
+        })
+      }
       if (hasTaint && (await removeTaint?.()) === true) log.info('the startup taint is removed')
       hasTaint = false
     } catch (error) {
@@ -53,6 +74,7 @@ export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): C
       if (memory.progress === undefined && isInForce(memory)) work = work.then(async () => follow(memory))
     },
     settled: async () => work,
+    problems: () => problems,
   }
 }
 

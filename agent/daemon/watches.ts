@@ -14,6 +14,9 @@ import type { Loop } from './loop.ts'
 import type { Orders } from './orders.ts'
 import type { Reporter } from './reporter.ts'
 
+/** What cannot be followed, each with the warning that says so. */
+export type Outages = Map<string, string>
+
 /** Ends what was started, and resolves when it has ended. */
 export type Stop = () => Promise<void>
 
@@ -29,6 +32,7 @@ type DriftWatch = {
   readonly authorOf: Started['authorOf']
   readonly loop: Loop
   readonly schedule: Schedule
+  readonly outages: Outages
   readonly log: Logger
 }
 
@@ -39,7 +43,10 @@ type DriftWatch = {
 const lessKnowing = ['stdbuf', '-oL', 'xtables-monitor', '-e'] as const
 
 /** Only the nft backend tells of changes; on the legacy one they are found by the verify pass. */
-export function watchDrift(targetPid: TargetPid, { authorOf, loop, schedule, log }: DriftWatch): Stop {
+export function watchDrift(
+  targetPid: TargetPid,
+  { authorOf, loop, schedule, outages, log }: DriftWatch,
+): Stop {
   const controller = new AbortController()
   const readDrift = createDriftReader(authorOf)
   const watching = watchCommand(
@@ -50,11 +57,14 @@ export function watchDrift(targetPid: TargetPid, { authorOf, loop, schedule, log
         const by = readDrift(line)
         if (by !== undefined) schedule.trigger({ reason: 'drift', by })
       },
-      onGap(reason) {
+      onGap(reason, isFailing) {
         if (loop.backend() === 'legacy') return
         log.warn({ reason }, 'following the changes of netfilter was interrupted')
+        if (isFailing)
+          outages.set('netfilter', `changes from outside are noticed only ${byVerifying(reason)}`)
         schedule.trigger({ reason: 'drift' })
       },
+      onSteady: () => void outages.delete('netfilter'),
     },
     controller.signal,
   )
@@ -64,8 +74,10 @@ export function watchDrift(targetPid: TargetPid, { authorOf, loop, schedule, log
   }
 }
 
+type NetworkWatch = { readonly schedule: Schedule; readonly outages: Outages; readonly log: Logger }
+
 /** Devices, addresses and default routes; where they cannot be followed, each pass that verifies reads them. */
-export function watchNetwork(targetPid: TargetPid, schedule: Schedule, log: Logger): Stop {
+export function watchNetwork(targetPid: TargetPid, { schedule, outages, log }: NetworkWatch): Stop {
   const controller = new AbortController()
   const changesFacts = createNetworkReader()
   const watching = watchCommand(
@@ -75,7 +87,11 @@ export function watchNetwork(targetPid: TargetPid, schedule: Schedule, log: Logg
       onLine(line) {
         if (changesFacts(line)) schedule.trigger({ reason: 'network' })
       },
-      onGap: (reason) => log.warn({ reason }, 'following the changes of the network was interrupted'),
+      onGap(reason, isFailing) {
+        log.warn({ reason }, 'following the changes of the network was interrupted')
+        if (isFailing) outages.set('network', `changes of devices are noticed only ${byVerifying(reason)}`)
+      },
+      onSteady: () => void outages.delete('network'),
     },
     controller.signal,
   )
@@ -83,6 +99,10 @@ export function watchNetwork(targetPid: TargetPid, schedule: Schedule, log: Logg
     controller.abort()
     await watching
   }
+}
+
+function byVerifying(reason: string): string {
+  return `by the verify pass, as what follows them soon ends each time: ${reason.replaceAll(/\s+/g, ' ')}`
 }
 
 /** Cron expressions, with seconds. */

@@ -1,7 +1,8 @@
-import { mkdir, readFile, readlink, rm, symlink } from 'node:fs/promises'
+import { access, mkdir, readFile, readlink, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from '../errors.ts'
 import { bootFile, bootScriptFile } from './boot-restore.ts'
+import { findInside } from './read-inside.ts'
 import { removeTemporaries, replaceDurably } from './sealed-file.ts'
 
 /** Where systemd looks for units of the machine's owner (systemd.unit(5)). */
@@ -31,6 +32,17 @@ export async function installBootUnit(unitFolder: string, stateFolder: string): 
   await rm(join(unitFolder, link), { force: true })
   await symlink(target, join(unitFolder, link))
   return true
+}
+
+/** Whether systemd has started the host that a process runs on: by the folder that sd_booted(3) looks for. */
+export async function isStartedBySystemd(pid: number, proc = '/proc'): Promise<boolean> {
+  try {
+    await access(await findInside(join(proc, String(pid), 'root'), '/run/systemd/system'))
+    return true
+  } catch (error) {
+    nothingThere(error)
+    return false
+  }
 }
 
 /** Takes the unit away again; resolves to whether there was one. */

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline'
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { execa } from 'execa'
 import { backoffMs } from '../backoff.ts'
 import { inNetworkOf, killGroup } from './exec.ts'
@@ -10,24 +10,32 @@ export type MonitorCommand = readonly [program: string, ...args: string[]]
 export type MonitorHandlers = {
   /** One line of what it prints. */
   onLine(line: string): void
-  /** It ended, so events may have been missed; it is started again after a while. */
-  onGap(reason: string): void
+  /**
+   * It ended, so events may have been missed; it is started again after a while.
+   *
+   * @param isFailing whether it keeps ending soon after its start, and so do those that can take its place
+   */
+  onGap(reason: string, isFailing: boolean): void
+  /** After such gaps, one has not ended for a while. */
+  onSteady?(): void
 }
 
-/** A command that ran for so long was well, and is started again soon. */
-const healthyMs = 60_000
+const defaultHealthyMs = 60_000
 
 /**
  * Follows what a command such as `nft monitor` prints in the network namespace of a process, for as long as the
  * signal is not aborted. The kernel drops events when a monitor cannot keep up, upon which it ends; it is restarted
  * with growing delays. Where there are several commands that can tell the same, one that soon ends is followed by the
  * next, as it may never do here.
+ *
+ * @param healthyMs one that ran for so long was well, and is started again soon
  */
 export async function watchCommand(
   targetPid: TargetPid,
   commands: MonitorCommand | readonly MonitorCommand[],
   handlers: MonitorHandlers,
   signal: AbortSignal,
+  healthyMs = defaultHealthyMs,
 ): Promise<void> {
   const turns = isOne(commands) ? [commands] : commands
   let failures = 0
@@ -36,12 +44,18 @@ export async function watchCommand(
     const { file, args: all } = inNetworkOf(targetPid, program, args)
     // Should we be killed, it is killed too: it would go on until it had something to print, and find nobody to read it.
     const command = { file: 'setpriv', args: ['--pdeathsig', 'KILL', file, ...all] }
-    const startedAt = performance.now()
+    let isSteady = false
+    const healthy = setTimeout(() => {
+      isSteady = true
+      if (failures > 0) handlers.onSteady?.()
+      failures = 0
+    }, healthyMs)
     const reason = await followOnce(command, handlers, signal)
+    clearTimeout(healthy)
     if (signal.aborted) return
-    handlers.onGap(reason)
-    failures = performance.now() - startedAt > healthyMs ? 0 : failures + 1
-    await setTimeout(backoffMs(failures, Math.random()), undefined, { signal }).catch(() => {})
+    if (!isSteady) failures += 1
+    handlers.onGap(reason, failures > turns.length)
+    await pause(backoffMs(failures, Math.random()), undefined, { signal }).catch(() => {})
   }
 }
 

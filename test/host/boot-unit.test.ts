@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { saveBootRestore } from '../../agent/host/boot-restore.ts'
-import { bootUnit, bootUnitText, installBootUnit, removeBootUnit } from '../../agent/host/boot-unit.ts'
+import {
+  bootUnit,
+  bootUnitText,
+  installBootUnit,
+  isStartedBySystemd,
+  removeBootUnit,
+} from '../../agent/host/boot-unit.ts'
 import type { BootState } from '../../agent/netfilter/boot-text.ts'
 
 const link = join('sysinit.target.wants', bootUnit)
@@ -58,6 +64,15 @@ describe('the unit for the start of the machine', () => {
 
   test('there is none to remove where there is no systemd', async () => {
     expect(await removeBootUnit(join(folder, 'none'))).toBe(false)
+  })
+
+  test('whether systemd will run it is told by a folder in the file system of the host', async () => {
+    const root = join(folder, '77', 'root')
+    await mkdir(join(root, 'run'), { recursive: true })
+    expect(await isStartedBySystemd(77, folder)).toBe(false)
+    await mkdir(join(root, 'run', 'systemd', 'system'), { recursive: true })
+    expect(await isStartedBySystemd(77, folder)).toBe(true)
+    expect(await isStartedBySystemd(78, folder)).toBe(false)
   })
 
   test.runIf(hasSystemd())('is what systemd takes for a unit, without a complaint', async () => {

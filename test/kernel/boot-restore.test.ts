@@ -1,11 +1,13 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { bootScriptFile, saveBootRestore } from '../../agent/host/boot-restore.ts'
+import { bootUnit } from '../../agent/host/boot-unit.ts'
 import { inNetworkOf } from '../../agent/host/exec.ts'
-import { createMount } from '../sandbox/agent.ts'
+import { createMount, startAgent } from '../sandbox/agent.ts'
+import type { LogLine } from '../sandbox/agent.ts'
 import { usableBackends } from '../sandbox/backends.ts'
 import { startHost } from '../sandbox/host.ts'
 import type { Host } from '../sandbox/host.ts'
@@ -209,6 +211,29 @@ describe.each(await usableBackends())('at the start of a machine with iptables-%
       `ipv4 is not restored: there is neither iptables-${backend}-restore nor a iptables-restore that is ${backend}`,
     )
     expect(await dump(host)).toBe(before)
+  })
+
+  test('what cannot be kept for the start is told of in the status, and kept once it can be', async () => {
+    const units = join(folder, 'not-a-folder')
+    await writeFile(units, '')
+    const args = [
+      '--backend',
+      backend,
+      '--boot-restore',
+      '--unit-dir',
+      units,
+      '--verify-schedule',
+      '* * * * * *',
+    ]
+    const running = await startAgent(host, { rules: rules.folder, args })
+    onTestFinished(async () => void (await running.stop()))
+    const complaint = 'boot-restore: the rules for the start of the machine are not kept: ENOTDIR'
+    const isTold = ({ warnings = '' }: LogLine) => JSON.stringify(warnings).includes(complaint)
+    await running.next(({ state, ...line }) => state === 'Enforcing' && isTold(line))
+    await rm(units)
+    await mkdir(units)
+    await running.next(({ state, ...line }) => state === 'Enforcing' && !isTold(line))
+    expect(await readFile(join(units, bootUnit), 'utf8')).toContain('ExecStart=/bin/sh ')
   })
 
   /** A PATH in which `iptables-restore` is the program of a backend, and no program names its backend. */
