@@ -82,6 +82,18 @@ describe('external interfaces', () => {
     )
   })
 
+  test('of a ruleset in audit mode do not count beside others, whose rules they would switch off', () => {
+    const spec = { interfaces: { external: ['any'] }, defaults: { ingress: 'reject' } }
+    const externalOf = (...texts: readonly string[]) => {
+      const { wanted } = decide(undefined, known(texts))
+      return wanted.kind === 'policy' ? wanted.policy.external : undefined
+    }
+    const audited = rulesetOf({ ...spec, mode: 'audit' }, 'other')
+    expect(externalOf(reject, audited)).toEqual(['eth0'])
+    expect(externalOf(reject, rulesetOf(spec, 'other'))).toEqual(['eth0', 'any'])
+    expect(externalOf(audited)).toEqual(['any'])
+  })
+
   test('that are not there are warned of', () => {
     const other = rulesetOf({
       interfaces: { external: ['eth0', 'et+', 'wan0'] },
