@@ -88,7 +88,8 @@ function limitChain(rule: PolicyRule, { family, audited, logTarget }: StepContex
   const { limit, connections } = rule
   if (limit === undefined && connections === undefined) return undefined
   const passes = audited || rule.audit
-  const id = `${nameOf(rule)}${passes ? ' audited' : ''}`
+  // No name holds a slash: another rule may be called "ssh audited", or "ssh over its rate".
+  const id = `${nameOf(rule)}${passes ? '/audited' : ''}`
   const rate = limit === undefined ? '' : rateLimitMatch(limit, id, family)
   const standing = connections === undefined ? '' : connectionLimitMatch(connections, family)
   const exceeding = [
@@ -99,7 +100,7 @@ function limitChain(rule: PolicyRule, { family, audited, logTarget }: StepContex
   const logged = exceeding.map(({ match, what }) => {
     const comment = commentMatch(`${nameOf(rule)} ${what}`)
     if (!rule.log && !passes) return { rule: join(match, comment, verdict), chains: [] }
-    const name = limitChainName(`${id} ${what}`)
+    const name = limitChainName(`${id}/${what}`)
     const rules = [logText(rule, passes ? 'audit' : 'limit', logTarget), join(comment, verdict)]
     return { rule: join(match, comment, `-g ${name}`), chains: [{ name, rules }] }
   })

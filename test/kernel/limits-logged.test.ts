@@ -14,7 +14,14 @@ describe.each(backends)('on iptables-%s', (backend) => {
     await sandbox.node.listen('udp', 7)
     const limit = { rate: '1/hour', burst: 4 }
     const rule = { name: 'echo', action: 'accept', protocol: 'udp', ports: [7], limit, log: true }
-    await enforce(sandbox.node, backend, rulesetOf({ rules: [rule] }))
+    // Its chain must not be taken for the one in which the first rule logs what exceeds its limit.
+    const namesake = {
+      ...rule,
+      name: 'echo over its rate',
+      ports: [9],
+      limit: { rate: '9/second', burst: 99 },
+    }
+    await enforce(sandbox.node, backend, rulesetOf({ rules: [rule, namesake] }))
   })
   afterAll(async () => sandbox.close())
 

@@ -42,6 +42,16 @@ test.each([
   expect(counted(policyWith({ ingress: [step] })).toSorted()).toEqual(expected.toSorted())
 })
 
+test('what exceeds a limit is not counted for a rule that is called like its comment', () => {
+  const policy = policyWith({ ingress: [ruleOf('a', { limit }), ruleOf('a over its rate', { limit })] })
+  expect(counted(policy)).toEqual([
+    'a limit 1 40',
+    'a accept 1 40',
+    'a over its rate limit 1 40',
+    'a over its rate accept 1 40',
+  ])
+})
+
 test('of a ruleset in audit mode, what would be denied and what would pass', () => {
   const audited = {
     kind: 'audit',
