@@ -11,7 +11,7 @@ import { narrowFailsafes } from './narrow-failsafes.ts'
 import { followsCluster } from './needs-cluster.ts'
 import type { ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
 import { resolveAddresses } from './resolve-addresses.ts'
-import { warnOfPolicy } from './warn.ts'
+import { decisiveOf, warnOfPolicy } from './warn.ts'
 
 /** A fact that a ruleset needs cannot be had on this node now. */
 export class UnresolvedError extends Error {
@@ -37,11 +37,10 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
   const { facts, cluster, now } = surroundings
   const expiries = rulesets.flatMap(({ rules }) => rules.map(({ expiresAt }) => expiresAt ?? Infinity))
   const steps = (flow: Flow) => stepsOf(flow, rulesets, surroundings)
-  const mode = rulesets.every((ruleset) => ruleset.mode === 'audit') ? 'audit' : 'enforce'
-  const decisive = rulesets.filter((ruleset) => ruleset.mode === mode)
+  const decisive = decisiveOf(rulesets)
   return {
     hash: hashRulesets(rulesets),
-    mode,
+    mode: rulesets.every(({ mode }) => mode === 'audit') ? 'audit' : 'enforce',
     flows: {
       ingress: steps('ingress'),
       egress: steps('egress'),
