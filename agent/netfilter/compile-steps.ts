@@ -50,11 +50,18 @@ function compileRule(rule: PolicyRule, context: StepContext): Compiled {
   // Of a rule that drops what exceeds a limit, only that is worth a line in the log: its chain writes it.
   const logs = (rule.log || passes) && (limited === undefined || rule.action === 'accept')
   const matches = matchTexts(rule.match, context, rule.action === 'reject' && !passes)
-  const rules = matches.flatMap(({ text, protocol }) => [
+  const rules = matches.flatMap(({ text, protocol, isTracked }) => [
     ...(logs ? [join(text, logText(rule, passes ? 'audit' : rule.action, context.logTarget))] : []),
+    ...(resets(protocol) && !isTracked
+      ? [join(text, invalid, commentMatch(commentOf(rule)), '-j DROP')]
+      : []),
     join(text, commentMatch(passes ? `${nameOf(rule)} audited` : commentOf(rule)), target(protocol)),
   ])
   return { rules, chains: limited === undefined || matches.length === 0 ? [] : limited }
+
+  function resets(protocol: Protocol): boolean {
+    return rule.action === 'reject' && !passes && protocol === protocolNumbers.tcp
+  }
 
   function target(protocol: Protocol): string {
     if (limited !== undefined) return `${rule.action === 'accept' ? '-g' : '-j'} ${limited[0].name}`
@@ -62,6 +69,17 @@ function compileRule(rule: PolicyRule, context: StepContext): Compiled {
     if (passes) return context.audited ? '-j RETURN' : ''
     return verdict(rule, protocol, context)
   }
+}
+
+/**
+ * What conntrack cannot place may well be part of a connection that is fine, as what comes out of its window: a reset
+ * in answer would end that (iptables-extensions(8), REJECT).
+ */
+const invalid = '-m conntrack --ctstate INVALID'
+
+/** Whether a rule drops what is INVALID in front of one that rejects the rest of the same packets. */
+export function dropsInvalid(text: string): boolean {
+  return text.includes(invalid)
 }
 
 /** Accept is RETURN: it says "no objection" and leaves what stands behind this chain its own say. */

@@ -1,6 +1,6 @@
 import type { Policy, PolicyRule } from '../policy/policy.ts'
 import { isOurChain } from './chain.ts'
-import { nameOf } from './compile-steps.ts'
+import { dropsInvalid, nameOf } from './compile-steps.ts'
 import { targetOf } from './position.ts'
 import type { SavedChain, SavedTable } from './saved-table.ts'
 
@@ -67,6 +67,7 @@ function read(text: string, name: string, chain: SavedChain, known: Known): Read
   // What is left at the end of the chain of a limit was within it.
   if (found === undefined) return text === '-j RETURN' ? ownerOf(chain, known) : undefined
   const { rule, suffix } = found
+  if (dropsInvalid(text)) return { rule, action: 'reject' }
   if (suffix === '') return { rule, action: verdicts[target ?? ''] ?? 'audit' }
   return { rule, action: suffix === audited || target === 'RETURN' ? 'audit' : 'limit' }
 }
