@@ -1,12 +1,12 @@
 # Every base is an exact version, but a tag can be moved. For a release pin the digest as well, read from the registry:
-#   docker buildx imagetools inspect node:24.21.0-bookworm-slim --format '{{.Manifest.Digest}}'
-#   FROM node:24.21.0-bookworm-slim@sha256:...
+#   docker buildx imagetools inspect node:24.21.0-trixie-slim --format '{{.Manifest.Digest}}'
+#   FROM node:24.21.0-trixie-slim@sha256:...
 #
-# Bookworm for its iptables 1.8.9: rules are read back and compared as text, and that is the version whose text the
-# tests pin.
+# Trixie for its iptables 1.8.11 and nft 1.1.3: older ones cannot read what newer ones made, and kube-proxy brings new
+# ones. Rules are read back and compared as text; the tests pass with these and with 1.8.9 and 1.0.6 of bookworm.
 
 # The bundle is the same for every architecture, so it is made on the one that builds.
-FROM --platform=$BUILDPLATFORM node:24.21.0-bookworm-slim AS build
+FROM --platform=$BUILDPLATFORM node:24.21.0-trixie-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
 # No install scripts: the bundle needs none, and the npm package `node` would fetch a second Node.js.
@@ -15,7 +15,7 @@ COPY scripts/bundle.ts scripts/
 COPY agent agent
 RUN node scripts/bundle.ts
 
-FROM node:24.21.0-bookworm-slim
+FROM node:24.21.0-trixie-slim
 # Cutting connections and looking for BPF programs take perl, which is part of every Debian (perl-base).
 # iputils-ping is for probes that rulesets name.
 # iptables brings both backends, nft and legacy, for both families; nftables has `nft monitor`; util-linux has nsenter.

@@ -6,13 +6,14 @@ const touchesOurs = new RegExp(
 )
 const generation =
   /^(?:# new generation \d+ by process (\d+) \((.*)\)|NEWGEN: GENID=\d+ PID=(\d+) NAME=(.*))$/
+/** Of 1.8.9, and of 1.8.10 and later, which name the program. */
 const touchesOursXtables = new RegExp(
-  `^ EVENT: (-[46] -t filter -[A-Z] (${baseChains.join('|')}|${ourChainPattern})( |$)|# nft: ip6? filter (${baseChains.join('|')}) |nft: DEL table: table filter ip)`,
+  `^ EVENT: ((-[46]|ip6?tables) -t filter -[A-Z] (${baseChains.join('|')}|${ourChainPattern})( |$)|(# nft|nft: (NEW|DEL) chain): ip6? filter (${baseChains.join('|')}) |nft: DEL table: table filter ip)`,
 )
 
 /**
- * Reads `nft monitor`, or `xtables-monitor -e`, line by line and tells when a commit of somebody else touched what we guard. A commit's lines come first;
- * the line that names its generation, and the process that made it, ends them.
+ * Reads `nft monitor`, or `xtables-monitor -e`, line by line and tells when a commit of somebody else touched what we
+ * guard. A commit's lines come first; the line that names its generation, and the process that made it, ends them.
  *
  * @returns a function that takes one line and answers with the culprit, which is empty where it may have been this
  *   program, or with nothing if the line ends no such commit

@@ -117,6 +117,7 @@ const icmpv6Names: ReadonlyMap<string, readonly number[]> = new Map([
   ['mld-listener-query', [130]],
   ['mld-listener-report', [131]],
   ['mld-listener-done', [132]],
+  ['mld-listener-reduction', [132]],
   ['router-solicitation', [133]],
   ['router-advertisement', [134]],
   ['neighbour-solicitation', [135]],

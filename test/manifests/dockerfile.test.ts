@@ -20,7 +20,7 @@ describe('the Dockerfile', () => {
   })
 
   it('pins its bases to an exact version', () => {
-    for (const line of instructions('FROM')) expect(line).toMatch(/ node:24\.\d+\.\d+-bookworm-slim(@| |$)/)
+    for (const line of instructions('FROM')) expect(line).toMatch(/ node:24\.\d+\.\d+-trixie-slim(@| |$)/)
   })
 
   it('builds and runs with the same Node.js', () => {

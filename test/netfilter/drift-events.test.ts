@@ -48,6 +48,21 @@ test.each([
       'NEWGEN: GENID=9 PID=11054 NAME=iptables-nft',
     ],
   ],
+  [
+    'what xtables-monitor 1.8.11 prints of a flush',
+    [' EVENT: iptables -t filter -D node-firewall -j ACCEPT', 'NEWGEN: GENID=11 PID=11054 NAME=iptables-nft'],
+  ],
+  [
+    'of a deleted jump, on IPv6',
+    [' EVENT: ip6tables -t filter -D INPUT -j node-firewall', 'NEWGEN: GENID=7 PID=11054 NAME=iptables-nft'],
+  ],
+  [
+    'of a new policy, as a chain',
+    [
+      ' EVENT: nft: NEW chain: ip filter INPUT use 1 type filter hook input prio 0 policy drop packets 0 bytes 0',
+      'NEWGEN: GENID=7 PID=11054 NAME=iptables-nft',
+    ],
+  ],
   ['among much else', ['add rule ip nat KUBE-SVC counter', ...flush]],
 ])('%s is told with its culprit', (_, lines) => {
   expect(culprits(lines)).toEqual(['iptables-nft (pid 11054)'])
@@ -61,6 +76,10 @@ test.each([
   [
     'a change of other chains, as xtables-monitor prints it',
     [' EVENT: -4 -t filter -A KUBE-FORWARD -j RETURN', 'NEWGEN: GENID=3 PID=1 NAME=x'],
+  ],
+  [
+    'a change of other chains, as later ones print it',
+    [' EVENT: iptables -t filter -A KUBE-FORWARD -j RETURN', 'NEWGEN: GENID=3 PID=1 NAME=x'],
   ],
   [
     'a chain whose name begins like ours',
