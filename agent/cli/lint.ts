@@ -1,7 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { findDeadRules } from '../policy/shadow.ts'
 import type { Ruleset } from '../ruleset/ruleset.ts'
-import { closesSomething, describeSwitchedOff, nothingClosed } from '../policy/warn.ts'
+import {
+  closesSomething,
+  describeSwitchedOff,
+  findSwallowed,
+  nothingClosed,
+  swallowed,
+} from '../policy/warn.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
 import type { Parsed } from '../ruleset/parse.ts'
 import { formatProblem } from '../ruleset/problem.ts'
@@ -34,6 +40,7 @@ function findProblems({ rulesets, problems }: Parsed): Problem[] {
     ...found,
     ...(closesSomething(rulesets) ? [] : [nothingCloses]),
     ...rulesets.flatMap(findSwitchedOff),
+    ...rulesets.flatMap((ruleset) => warnOfSwallowed(ruleset, rulesets)),
     ...findDead(rulesets),
   ]
 }
@@ -49,6 +56,13 @@ function findSwitchedOff(ruleset: Ruleset): Problem[] {
       message: `failsafe ${failsafe} is switched off: ${loss}`,
     }
   })
+}
+
+function warnOfSwallowed(ruleset: Ruleset, rulesets: readonly Ruleset[]): Problem[] {
+  const beside = rulesets.filter((other) => meets(other, ruleset))
+  if (!findSwallowed([...new Set([ruleset, ...beside])]).includes(ruleset)) return []
+  const { path, positions } = ruleset
+  return [{ path, ...positions.name, severity: 'warning', message: swallowed }]
 }
 
 /** Rules that can never match, as far as that holds on every node their ruleset selects. */

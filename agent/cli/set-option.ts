@@ -26,6 +26,12 @@ export function parseSets(texts: readonly string[]): ClusterFacts {
 }
 
 function parseMember(text: string, member: string): Cidr {
+  const cidr = parse(text, member)
+  if (cidr.prefix > 0) return cidr
+  throw new UsageError(`--set ${text}: found ${member}, expected a network that does not hold every address`)
+}
+
+function parse(text: string, member: string): Cidr {
   try {
     return parseCidr(member)
   } catch (error) {

@@ -37,12 +37,14 @@ export function parseSlice(value: unknown, request: ApiRequest): EndpointSlice {
 /**
  * Reads addresses and CIDRs that the cluster holds. A slice of the type FQDN has names, which no packet carries, and
  * old objects may have forms that nobody would accept today, as `010.0.0.1`. Such a one is left out, since all the
- * others are worth more than an error.
+ * others are worth more than an error. So is a network that holds every address: no kernel set can hold that, and it
+ * says nothing of who belongs to the cluster.
  */
 export function readCidrs(texts: readonly string[]): Cidr[] {
   return texts.flatMap((text) => {
     try {
-      return [parseCidr(text)]
+      const cidr = parseCidr(text)
+      return cidr.prefix > 0 ? [cidr] : []
     } catch {
       return []
     }

@@ -37,27 +37,28 @@ export type Interfaces = { readonly in: string | undefined; readonly out: string
 const metadata: ReadonlySet<string> = new Set(builtInSets.metadata)
 
 /**
- * The ways an entry goes past the node, which are none for loopback, and two for what is DNATed on its way out: a
- * rule for clients of the node sees it if it names the interface, and a rule for pods does.
+ * The ways an entry goes past the node, which are none for loopback, and two for what a pod opens: rules for pods see
+ * it by any interface that they name, and where it is translated also rules for clients of the node.
  */
 export function connectionsOf(entry: Entry, node: NodeView, interfaces: Interfaces): Connection[] {
   const fromOutside = isExternal(node, interfaces.in)
   const toMetadata = metadata.has(entry.orig.dst) || metadata.has(entry.reply.src)
   const ingress = describe(entry, 'ingress', interfaces.in)
+  const podEgress = describe(entry, 'podEgress', interfaces.out)
   switch (placeOf(entry, node)) {
     case 'loopback':
       return []
     case 'from the node':
       return [describe(entry, 'egress', interfaces.out)]
     case 'to the node':
-      return [ingress]
+      return toMetadata ? [ingress, podEgress] : [ingress]
     case 'redirected to the node':
-      return toMetadata && !fromOutside ? [ingress, describe(entry, 'podEgress', interfaces.out)] : [ingress]
+      return fromOutside ? [ingress] : [ingress, podEgress]
     case 'forwarded': {
-      const straight = fromOutside ? [describe(entry, 'podIngress', interfaces.in)] : []
-      const leaves = !fromOutside && (toMetadata || isExternal(node, interfaces.out))
-      const outward = leaves ? [describe(entry, 'podEgress', interfaces.out)] : []
-      return [...(entry.dnat ? [ingress] : straight), ...outward]
+      // An address that is local all the same: those of Services under IPVS, of the node's DNS cache.
+      if (interfaces.out === 'lo') return [ingress]
+      const inward = entry.dnat ? ingress : describe(entry, 'podIngress', interfaces.in)
+      return fromOutside ? [inward] : [inward, podEgress]
     }
   }
 }
@@ -67,6 +68,8 @@ export function placeOf({ family, orig, reply, dnat }: Entry, { self }: NodeView
   const toNode = self.has(reply.src) || isForAll(family, reply.src)
   if ([orig.src, orig.dst, reply.src].some((address) => isLoopback(family, address))) return 'loopback'
   if (self.has(orig.src)) return toNode && self.has(reply.src) ? 'loopback' : 'from the node'
+  // Nobody forwards link-local addresses (RFC 4291, 2.5.6), and of two it cannot be told which is the node's.
+  if (!toNode && [orig.src, reply.src].some((address) => /^fe[89ab]/.test(address))) return 'loopback'
   if (!toNode) return 'forwarded'
   return dnat ? 'redirected to the node' : 'to the node'
 }

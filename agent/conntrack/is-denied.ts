@@ -1,6 +1,7 @@
 import type { Policy } from '../policy/policy.ts'
 import { usualApiPorts, usualKubeletPort } from '../policy/usual-ports.ts'
 import { decideInFlow } from '../policy/verdict.ts'
+import type { Decision } from '../policy/verdict.ts'
 import { protocolNumbers } from '../ruleset/protocol.ts'
 import type { Connection, NodeView } from './connection.ts'
 import type { IsDenied } from './find-denied.ts'
@@ -48,7 +49,12 @@ function isDenied(policy: Policy, connection: Connection): boolean {
   }
   const decision = decideInFlow(policy, first, flow)
   if (decision === undefined || decision.action === 'accept') return false
-  return !policy.keepsEstablished.has(decision.by.ruleset ?? '') || isVital(connection)
+  return !isKept(policy, decision) || isVital(connection)
+}
+
+function isKept(policy: Policy, { by, flow }: Decision): boolean {
+  if (by.ruleset === undefined) return by.kind === 'default' && policy.keepsEstablishedByDefault.has(flow)
+  return policy.keepsEstablished.has(by.ruleset)
 }
 
 /**

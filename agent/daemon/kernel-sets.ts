@@ -17,13 +17,22 @@ export async function readKernelSets(ipsets: Ipsets): Promise<ClusterFacts> {
   const saved = await ipsets.read()
   const found = clusterSets.flatMap((set) => {
     const ofSet = families.flatMap((family) => saved.get(clusterSetName(family, set)) ?? [])
-    const members = ofSet.flatMap(({ elements = new Set<string>() }) => [...elements])
+    const members = ofSet.flatMap(({ elements = new Set<string>() }) => [...elements].flatMap(readEntry))
     if (ofSet.length === 0) return []
     // None is ever known to be empty: this one waits for its first members.
-    const known = members.length === 0 ? undefined : members.map((entry) => parseCidr(entry))
+    const known = members.length === 0 ? undefined : members
     return [[set, known] as const]
   })
   return Object.fromEntries(found)
+}
+
+/** What somebody else has put there, as "10.0.0.5 nomatch" or "10.0.0.5,tcp:80", is no member; it goes with the next pass. */
+function readEntry(entry: string): Cidr[] {
+  try {
+    return [parseCidr(entry)]
+  } catch {
+    return []
+  }
 }
 
 /** The sets that are filled, each with those of its members that are among some addresses; none if they cannot be read. */

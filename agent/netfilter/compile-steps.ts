@@ -50,11 +50,18 @@ function compileRule(rule: PolicyRule, context: StepContext): Compiled {
   // Of a rule that drops what exceeds a limit, only that is worth a line in the log: its chain writes it.
   const logs = (rule.log || passes) && (limited === undefined || rule.action === 'accept')
   const matches = matchTexts(rule.match, context, rule.action === 'reject' && !passes)
-  const rules = matches.flatMap(({ text, protocol }) => [
+  const rules = matches.flatMap(({ text, protocol, isTracked }) => [
     ...(logs ? [join(text, logText(rule, passes ? 'audit' : rule.action, context.logTarget))] : []),
+    ...(resets(protocol) && !isTracked
+      ? [join(text, invalid, commentMatch(commentOf(rule)), '-j DROP')]
+      : []),
     join(text, commentMatch(passes ? `${nameOf(rule)} audited` : commentOf(rule)), target(protocol)),
   ])
   return { rules, chains: limited === undefined || matches.length === 0 ? [] : limited }
+
+  function resets(protocol: Protocol): boolean {
+    return rule.action === 'reject' && !passes && protocol === protocolNumbers.tcp
+  }
 
   function target(protocol: Protocol): string {
     if (limited !== undefined) return `${rule.action === 'accept' ? '-g' : '-j'} ${limited[0].name}`
@@ -62,6 +69,17 @@ function compileRule(rule: PolicyRule, context: StepContext): Compiled {
     if (passes) return context.audited ? '-j RETURN' : ''
     return verdict(rule, protocol, context)
   }
+}
+
+/**
+ * What conntrack cannot place may well be part of a connection that is fine, as what comes out of its window: a reset
+ * in answer would end that (iptables-extensions(8), REJECT).
+ */
+const invalid = '-m conntrack --ctstate INVALID'
+
+/** Whether a rule drops what is INVALID in front of one that rejects the rest of the same packets. */
+export function dropsInvalid(text: string): boolean {
+  return text.includes(invalid)
 }
 
 /** Accept is RETURN: it says "no objection" and leaves what stands behind this chain its own say. */
@@ -88,7 +106,8 @@ function limitChain(rule: PolicyRule, { family, audited, logTarget }: StepContex
   const { limit, connections } = rule
   if (limit === undefined && connections === undefined) return undefined
   const passes = audited || rule.audit
-  const id = `${nameOf(rule)}${passes ? ' audited' : ''}`
+  // No name holds a slash: another rule may be called "ssh audited", or "ssh over its rate".
+  const id = `${nameOf(rule)}${passes ? '/audited' : ''}`
   const rate = limit === undefined ? '' : rateLimitMatch(limit, id, family)
   const standing = connections === undefined ? '' : connectionLimitMatch(connections, family)
   const exceeding = [
@@ -99,7 +118,7 @@ function limitChain(rule: PolicyRule, { family, audited, logTarget }: StepContex
   const logged = exceeding.map(({ match, what }) => {
     const comment = commentMatch(`${nameOf(rule)} ${what}`)
     if (!rule.log && !passes) return { rule: join(match, comment, verdict), chains: [] }
-    const name = limitChainName(`${id} ${what}`)
+    const name = limitChainName(`${id}/${what}`)
     const rules = [logText(rule, passes ? 'audit' : 'limit', logTarget), join(comment, verdict)]
     return { rule: join(match, comment, `-g ${name}`), chains: [{ name, rules }] }
   })

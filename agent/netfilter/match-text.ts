@@ -23,7 +23,12 @@ export type MatchContext = {
 }
 
 /** One match that a single iptables rule can hold, and the protocol it is limited to. */
-export type MatchText = { readonly text: string; readonly protocol: Protocol }
+export type MatchText = {
+  readonly text: string
+  readonly protocol: Protocol
+  /** Whether it asks conntrack, so that it holds for nothing that conntrack calls INVALID. */
+  readonly isTracked: boolean
+}
 
 /**
  * All matches that together say what a policy rule's match says, each in the text that `iptables-save` prints.
@@ -36,8 +41,8 @@ export function matchTexts(match: Match, context: MatchContext, splitTcp: boolea
   const sources = addressTexts(match.from, 'src', context)
   return scopes.flatMap(({ interfaceText, to }) =>
     sources.flatMap((source) =>
-      destinations(to, match, context, splitTcp).map(({ flag, protocolText, matches, protocol }) => ({
-        protocol,
+      destinations(to, match, context, splitTcp).map(({ flag, protocolText, matches, ...rest }) => ({
+        ...rest,
         text: [source.flag, flag, interfaceText, protocolText, source.match, ...matches]
           .filter((part) => part !== '')
           .join(' '),
@@ -59,11 +64,10 @@ function scopesOf(match: Match, { family, interfaceFlag }: MatchContext): Scope[
   return cidrs.length === 0 ? scopes : [...scopes, { interfaceText: '', to: { cidrs, sets: [] } }]
 }
 
-type Destination = {
+type Destination = Omit<MatchText, 'text'> & {
   readonly flag: string
   readonly protocolText: string
   readonly matches: readonly string[]
-  readonly protocol: Protocol
 }
 
 function destinations(
@@ -81,6 +85,7 @@ function destinations(
         protocolText,
         matches: [setMatch, states],
         protocol,
+        isTracked: states !== '',
       })),
     ),
   )
@@ -92,6 +97,7 @@ function destinations(
         protocolText,
         matches: [conntrack, states],
         protocol,
+        isTracked: true,
       })),
     ),
   )

@@ -13,17 +13,32 @@ export type Position = {
 }
 
 /**
- * Chains of others that stand before everybody's by design, and accept nothing that a rule here would deny.
- * KUBE-FORWARD is none of them: it accepts what kube-proxy has marked for masquerading, NodePorts among it.
+ * Cilium's chains accept what comes from and goes to its proxy there, by marks that no client can set. Not so its
+ * CILIUM_FORWARD: it accepts whatever comes from a pod, and whatever is routed to one.
  */
 const harmlessBefore: Readonly<Record<BaseChain, RegExp>> = {
-  INPUT: /^(KUBE-|CILIUM_)/,
-  OUTPUT: /^(KUBE-|CILIUM_)/,
-  FORWARD: /^(KUBE-(PROXY-FIREWALL|SERVICES|EXTERNAL-SERVICES|NODEPORTS)$|CILIUM_)/,
+  INPUT: /^CILIUM_/,
+  OUTPUT: /^CILIUM_/,
+  FORWARD: /^(?!)/,
 }
 
-/** Felix puts its jumps back to the top with each refresh: moving before them would start a war. */
-const immovableBefore = /^cali-/
+/**
+ * Chains of Kubernetes stand before everybody's by design and may deny. What they accept would go past our rules:
+ * kube-proxy's KUBE-FORWARD what it has marked for masquerading, NodePorts among it; KUBE-NODEPORTS ports for health
+ * checks; those of kube-router (k3s) what complies with NetworkPolicies.
+ */
+const mayDeny = /^KUBE-/
+const denials = new Set(['DROP', 'REJECT'])
+
+/**
+ * Felix puts its jumps back to the top with each refresh: moving before them would start a war. So does kube-router,
+ * whose chains of INPUT and OUTPUT accept nothing but connections of pods of this node; those of FORWARD are worth it.
+ */
+const immovableBefore: Readonly<Record<BaseChain, RegExp>> = {
+  INPUT: /^(cali-|KUBE-ROUTER-)/,
+  OUTPUT: /^(cali-|KUBE-ROUTER-)/,
+  FORWARD: /^cali-/,
+}
 
 const passingTargets = new Set(
   `AUDIT CHECKSUM CLASSIFY CONNMARK CONNSECMARK CT DSCP ECN HL HMARK IDLETIMER LED LOG MARK NFLOG NOTRACK RATEEST
@@ -36,10 +51,11 @@ export function readPosition(table: SavedTable, base: BaseChain): Position {
   const first = rules.findIndex(leadsToOurs)
   const before = first === -1 ? [] : rules.slice(0, first)
   const decides = createDecider(table, harmlessBefore[base])
-  const preceding = before.find((rule) => decides(rule))
+  // What a chain that was gone to leaves undecided does not come back to ours.
+  const preceding = before.find((rule) => isGoto(rule) || decides(rule))
   return {
     jumps: rules.filter(leadsToOurs),
-    ...(preceding === undefined ? {} : { precededBy: precededBy(preceding) }),
+    ...(preceding === undefined ? {} : { precededBy: precededBy(preceding, base) }),
     policy: chain?.policy ?? 'ACCEPT',
   }
 }
@@ -51,28 +67,37 @@ export function isSoundJump({ jumps }: Position, chain: string): boolean {
 
 /** The user chain or target a rule leads to; what stands in quotes (comments, prefixes of logs) is no target. */
 export function targetOf(rule: string): string | undefined {
-  const unquoted = rule.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""')
-  return /(?:^| )-[jg] (\S+)/.exec(unquoted)?.[1]
+  return /(?:^| )-[jg] (\S+)/.exec(unquoted(rule))?.[1]
+}
+
+function isGoto(rule: string): boolean {
+  return /(?:^| )-g /.test(unquoted(rule))
+}
+
+function unquoted(rule: string): string {
+  return rule.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""')
 }
 
 export function leadsToOurs(rule: string): boolean {
   return isOurChain(targetOf(rule) ?? '')
 }
 
-function precededBy(rule: string) {
-  return { rule, movable: !immovableBefore.test(targetOf(rule) ?? '') }
+function precededBy(rule: string, base: BaseChain) {
+  return { rule, movable: !immovableBefore[base].test(targetOf(rule) ?? '') }
 }
 
 /** Tells whether a packet's fate can be settled by a rule, or by a chain it leads to. */
 function createDecider(table: SavedTable, harmless: RegExp) {
-  const decides = (rule: string, seen = new Set<string>()): boolean => {
+  const decides = (rule: string, denies = true, seen = new Set<string>()): boolean => {
     const target = targetOf(rule)
     if (target === undefined || passingTargets.has(target) || harmless.test(target)) return false
     const chain: SavedChain | undefined = table.get(target)
-    if (chain === undefined) return true
-    if (seen.has(target)) return false
-    seen.add(target)
-    return chain.rules.some(({ text }) => targetOf(text) !== 'RETURN' && decides(text, seen))
+    if (chain === undefined) return denies || !denials.has(target)
+    const counts = denies && !mayDeny.test(target)
+    const key = `${target} ${counts}`
+    if (seen.has(key)) return false
+    seen.add(key)
+    return chain.rules.some(({ text }) => targetOf(text) !== 'RETURN' && decides(text, counts, seen))
   }
   return decides
 }

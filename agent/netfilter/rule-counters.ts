@@ -1,6 +1,6 @@
 import type { Policy, PolicyRule } from '../policy/policy.ts'
 import { isOurChain } from './chain.ts'
-import { nameOf } from './compile-steps.ts'
+import { dropsInvalid, nameOf } from './compile-steps.ts'
 import { targetOf } from './position.ts'
 import type { SavedChain, SavedTable } from './saved-table.ts'
 
@@ -31,7 +31,7 @@ export function countRules(table: SavedTable, policy: Policy, most = mostCounted
   for (const [chain, saved] of table) {
     if (!isOurChain(chain)) continue
     for (const { counters, text } of saved.rules) {
-      const found = read(text, saved, known)
+      const found = read(text, chain, saved, known)
       if (found === undefined) continue
       const key = `${nameOf(found.rule)}\n${found.action}`
       const [packets = 0, bytes = 0] = counters.slice(1, -1).split(':').map(Number)
@@ -60,13 +60,14 @@ type Known = ReadonlyMap<string, PolicyRule>
 type Read = Pick<RuleCount, 'rule' | 'action'>
 
 /** Whose rule a line is, and what it did; nothing for one that only logs, or leads to a chain that counts. */
-function read(text: string, chain: SavedChain, known: Known): Read | undefined {
+function read(text: string, name: string, chain: SavedChain, known: Known): Read | undefined {
   const target = targetOf(text)
   if (target === 'LOG' || isLimitChain(target ?? '')) return undefined
-  const found = identify(text, known)
+  const found = identify(text, known, isLimitChain(name) ? ofLimit : ofRules)
   // What is left at the end of the chain of a limit was within it.
   if (found === undefined) return text === '-j RETURN' ? ownerOf(chain, known) : undefined
   const { rule, suffix } = found
+  if (dropsInvalid(text)) return { rule, action: 'reject' }
   if (suffix === '') return { rule, action: verdicts[target ?? ''] ?? 'audit' }
   return { rule, action: suffix === audited || target === 'RETURN' ? 'audit' : 'limit' }
 }
@@ -74,19 +75,21 @@ function read(text: string, chain: SavedChain, known: Known): Read | undefined {
 const verdicts: Readonly<Record<string, CountedAction>> = { RETURN: 'accept', DROP: 'drop', REJECT: 'reject' }
 
 function ownerOf({ rules }: SavedChain, known: Known): Read | undefined {
-  const found = identify(rules[0]?.text ?? '', known) ?? identify(rules[1]?.text ?? '', known)
-  return found === undefined || !isOfLimit(found.suffix) ? undefined : { rule: found.rule, action: 'accept' }
+  const [first, second] = rules.map(({ text }) => identify(text, known, ofLimit))
+  const found = first ?? second
+  return found === undefined ? undefined : { rule: found.rule, action: 'accept' }
 }
 
 const audited = ' audited'
+/** What stands behind the name of a rule: in a chain that a limit has, and in all others. */
 const ofLimit = [' over its rate', ' over its connections']
-const suffixes = ['', audited, ...ofLimit]
+const ofRules = ['', audited]
 
-function isOfLimit(suffix: string): boolean {
-  return ofLimit.includes(suffix)
-}
-
-function identify(text: string, known: Known): { rule: PolicyRule; suffix: string } | undefined {
+function identify(
+  text: string,
+  known: Known,
+  suffixes: readonly string[],
+): { rule: PolicyRule; suffix: string } | undefined {
   const [, quoted, bare] = /--comment (?:"([^"]*)"|(\S+))/.exec(text) ?? []
   const comment = quoted ?? bare ?? ''
   for (const suffix of suffixes) {

@@ -12,7 +12,10 @@ export type Policy = {
   readonly mode: 'enforce' | 'audit'
   /** For each way: failsafes, then rules, then the default. What matches none of them is accepted. */
   readonly flows: Readonly<Record<Flow, readonly PolicyStep[]>>
-  /** Interfaces that any ruleset calls external: what comes in on one of them does not come from a pod. */
+  /**
+   * Interfaces that any ruleset calls external: what comes in on one of them does not come from a pod. Rulesets in audit
+   * mode have a say only where nothing is enforced: it decides which rules packets meet.
+   */
   readonly external: readonly string[]
   /** Addresses of the node. */
   readonly self: readonly Cidr[]
@@ -24,6 +27,8 @@ export type Policy = {
   readonly failsafesBy: readonly ClusterSet[]
   /** Rulesets whose rules let standing connections be, when they begin to deny them. */
   readonly keepsEstablished: ReadonlySet<string>
+  /** Flows whose default several rulesets set, all of which let standing connections be. */
+  readonly keepsEstablishedByDefault: ReadonlySet<Flow>
   /** When a rule expired last, in ms since the epoch; -Infinity: none has. */
   readonly changedAt: number
   /** When a rule expires next, in ms since the epoch; Infinity: never. */

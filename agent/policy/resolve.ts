@@ -11,7 +11,7 @@ import { narrowFailsafes } from './narrow-failsafes.ts'
 import { followsCluster } from './needs-cluster.ts'
 import type { ClusterFacts, Match, NodeFacts, Policy, PolicyRule, PolicyStep } from './policy.ts'
 import { resolveAddresses } from './resolve-addresses.ts'
-import { warnOfPolicy } from './warn.ts'
+import { decisiveOf, warnOfPolicy } from './warn.ts'
 
 /** A fact that a ruleset needs cannot be had on this node now. */
 export class UnresolvedError extends Error {
@@ -37,6 +37,7 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
   const { facts, cluster, now } = surroundings
   const expiries = rulesets.flatMap(({ rules }) => rules.map(({ expiresAt }) => expiresAt ?? Infinity))
   const steps = (flow: Flow) => stepsOf(flow, rulesets, surroundings)
+  const decisive = decisiveOf(rulesets)
   return {
     hash: hashRulesets(rulesets),
     mode: rulesets.every(({ mode }) => mode === 'audit') ? 'audit' : 'enforce',
@@ -46,7 +47,7 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
       podIngress: steps('podIngress'),
       podEgress: steps('podEgress'),
     },
-    external: [...new Set(rulesets.flatMap((ruleset) => externalInterfaces(ruleset, facts)))],
+    external: [...new Set(decisive.flatMap((ruleset) => externalInterfaces(ruleset, facts)))],
     self: facts.addresses,
     clusterSets: knownSets(cluster),
     unknownSets: new Set(clusterSets.filter((set) => cluster[set] === undefined)),
@@ -55,6 +56,9 @@ export function resolvePolicy(rulesets: readonly Ruleset[], surroundings: Surrou
     ),
     keepsEstablished: new Set(
       rulesets.filter(({ established }) => established === 'keep').map(({ name }) => name),
+    ),
+    keepsEstablishedByDefault: new Set(
+      flows.filter((flow) => settersOf(flow, decisive).every(({ established }) => established === 'keep')),
     ),
     changedAt: Math.max(...expiries.filter((expiry) => expiry <= now), -Infinity),
     changesAt: Math.min(...expiries.filter((expiry) => expiry > now), Infinity),
@@ -155,7 +159,7 @@ function externalInterfaces({ external, name }: Ruleset, facts: NodeFacts): read
 
 /** Rulesets agree on a default (selectRulesets sees to it), but each may name other external interfaces. */
 function defaultOf(flow: Flow, rulesets: readonly Ruleset[], facts: NodeFacts): PolicyRule[] {
-  const setters = rulesets.filter(({ defaults }) => defaults[flow] !== undefined)
+  const setters = settersOf(flow, rulesets)
   const action = setters[0]?.defaults[flow]
   if (action === undefined || action === 'accept') return []
   const interfaces = [...new Set(setters.flatMap((ruleset) => externalInterfaces(ruleset, facts)))]
@@ -172,6 +176,10 @@ function defaultOf(flow: Flow, rulesets: readonly Ruleset[], facts: NodeFacts): 
       audit: false,
     },
   ]
+}
+
+function settersOf(flow: Flow, rulesets: readonly Ruleset[]): Ruleset[] {
+  return rulesets.filter(({ defaults }) => defaults[flow] !== undefined)
 }
 
 function knownSets(cluster: ClusterFacts): Record<ClusterSet, readonly Cidr[]> {

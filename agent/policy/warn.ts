@@ -12,6 +12,7 @@ import { usualKubeletPort } from './usual-ports.ts'
 export function warnOfPolicy(rulesets: readonly Ruleset[], surroundings: Surroundings): string[] {
   return [
     ...(closesSomething(rulesets) ? [] : [nothingClosed]),
+    ...findSwallowed(rulesets).map((ruleset) => `ruleset ${ruleset.name}: ${swallowed}`),
     ...absentInterfaces(rulesets, surroundings),
     ...unknownSets(rulesets, surroundings),
     ...unknownToFailsafes(rulesets, surroundings),
@@ -29,6 +30,25 @@ export function closesSomething(rulesets: readonly Ruleset[]): boolean {
   return rulesets.some(({ defaults }) =>
     flows.some((flow) => defaults[flow] === 'drop' || defaults[flow] === 'reject'),
   )
+}
+
+export const swallowed =
+  'interfaces.external is any, and what comes in on an external interface does not come from a pod: rules and defaults for what pods open match nothing; name the interfaces instead'
+
+/** Rulesets that leave nothing to the rules and defaults for what pods open, where there are any. */
+export function findSwallowed(rulesets: readonly Ruleset[]): Ruleset[] {
+  const decisive = decisiveOf(rulesets)
+  const isMeant = decisive.some(
+    ({ defaults: { podEgress = 'accept' }, rules }) =>
+      podEgress !== 'accept' || rules.some(({ flow }) => flow === 'podEgress'),
+  )
+  return isMeant ? decisive.filter(({ external }) => external.includes('any')) : []
+}
+
+/** Those that say which interfaces are external: rulesets in audit mode have a say only where nothing is enforced. */
+export function decisiveOf(rulesets: readonly Ruleset[]): readonly Ruleset[] {
+  const enforced = rulesets.filter(({ mode }) => mode === 'enforce')
+  return enforced.length > 0 ? enforced : rulesets
 }
 
 function absentInterfaces(rulesets: readonly Ruleset[], { facts }: Surroundings): string[] {

@@ -264,6 +264,11 @@ describe('what makes no sense is an error that says why', () => {
       { from, port: '22', set: ['friends=10.0.0.1'] },
       /--set: found friends=10.0.0.1, expected NAME/,
     ],
+    [
+      'a set of everybody, which no kernel set holds',
+      { from, port: '22', set: ['nodes=::/0'] },
+      /--set nodes=::\/0: found ::\/0, expected a network that/,
+    ],
     ['a set of no address', { from, port: '22', set: ['nodes=me'] }, /--set nodes=me: found me: not an IPv4/],
     ['an expectation of a matrix', { matrix: true, expect: 'drop' }, /does not go with --matrix/],
   ])('%s', async (_, options, complaint) => {

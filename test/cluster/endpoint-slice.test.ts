@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ApiError } from '../../agent/cluster/api-error.ts'
-import { parseSlice } from '../../agent/cluster/endpoint-slice.ts'
+import { parseSlice, readCidrs } from '../../agent/cluster/endpoint-slice.ts'
 import { formatCidr } from '../../agent/ruleset/address.ts'
 
 const metadata = { name: 'node-firewall-5z2v9', resourceVersion: '781' }
@@ -47,6 +47,10 @@ describe('an EndpointSlice', () => {
     const slice = parseSlice({ metadata, ...content }, request)
     expect({ addresses: slice.addresses.map(formatCidr), ports: slice.ports }).toEqual(expected)
     expect(slice).toMatchObject({ name: 'node-firewall-5z2v9', version: '781' })
+  })
+
+  test('a network of everybody is no pod network', () => {
+    expect(readCidrs(['0.0.0.0/0', '10.244.0.0/24', '::/0']).map(formatCidr)).toEqual(['10.244.0.0/24'])
   })
 
   test('something else is an error that says so', () => {

@@ -81,7 +81,25 @@ const rows: readonly (readonly [
     { in: 'eth0', out: 'cali1' },
     [`podIngress ${pod}:8080 eth0`],
   ],
-  ['pod to pod', `${pod}:9 > 10.244.0.6:8080`, { in: 'cali1', out: 'cali2' }, []],
+  [
+    'pod to pod: a rule for all interfaces sees it',
+    `${pod}:9 > 10.244.0.6:8080`,
+    { in: 'cali1', out: 'cali2' },
+    ['podIngress 10.244.0.6:8080 cali1', 'podEgress 10.244.0.6:8080 cali2'],
+  ],
+  [
+    'a pod at an address that is local, though none of the node',
+    `${pod}:9 > 169.254.20.10:53`,
+    { in: 'cali1', out: 'lo' },
+    ['ingress 169.254.20.10:53 cali1'],
+  ],
+  [
+    'a pod at a service of a process of the node',
+    `${pod}:9 > 10.96.0.1:443 = ${pod}:9 > 198.51.100.2:6443`,
+    { in: 'cali1' },
+    ['ingress 10.96.0.1:443 cali1', 'podEgress 10.96.0.1:443 undefined'],
+  ],
+  ['neighbours on a link', '[fe80::9]:9 > [fe80::8]:179', { in: 'eth0' }, []],
   [
     'a router: in and out outside',
     `${client}:9 > 192.0.2.1:80`,
@@ -92,7 +110,7 @@ const rows: readonly (readonly [
     'a pod outward, masqueraded',
     `${pod}:9 > ${client}:443 = 198.51.100.2:7 > ${client}:443`,
     { in: 'cali1', out: 'eth0' },
-    [`podEgress ${client}:443 eth0`],
+    [`podIngress ${client}:443 cali1`, `podEgress ${client}:443 eth0`],
   ],
   [
     'a pod at a service that is outside: a rule for all interfaces sees it too',
@@ -104,13 +122,13 @@ const rows: readonly (readonly [
     'a pod at a service of pods',
     `${pod}:9 > 10.96.0.10:53 = ${pod}:9 > 10.244.0.6:53`,
     { in: 'cali1', out: 'cali2' },
-    ['ingress 10.96.0.10:53 cali1'],
+    ['ingress 10.96.0.10:53 cali1', 'podEgress 10.96.0.10:53 cali2'],
   ],
   [
     'a pod at a metadata address by an interface that is not external',
     `${pod}:9 > 169.254.169.254:80`,
     { in: 'cali1', out: 'eth9' },
-    ['podEgress 169.254.169.254:80 eth9'],
+    ['podIngress 169.254.169.254:80 cali1', 'podEgress 169.254.169.254:80 eth9'],
   ],
   [
     'a pod at a metadata address that is redirected to the node',

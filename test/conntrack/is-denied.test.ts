@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
 import type { Connection } from '../../agent/conntrack/connection.ts'
 import { judgeBy } from '../../agent/conntrack/is-denied.ts'
+import { noClusterFacts } from '../../agent/policy/policy.ts'
+import { resolvePolicy } from '../../agent/policy/resolve.ts'
+import { parseRulesets } from '../../agent/ruleset/parse.ts'
+import { rulesetOf } from '../kernel/enforce.ts'
 import { drop, policyOf } from '../policy/policy-of.ts'
 
 const policy = {
@@ -28,4 +32,22 @@ const rows: readonly (readonly [name: string, kept: boolean, connection: Connect
 
 test.each(rows)('where standing connections are let be: %s, kept %s', (_, kept, connection) => {
   expect(judgeBy(policy)(connection)).toBe(!kept)
+})
+
+const everywhere = {
+  facts: { external: ['eth0'], interfaces: ['eth0'], addresses: [] },
+  cluster: noClusterFacts,
+  now: 0,
+}
+test.each([
+  ['both keep', true, 'keep', 'enforce'],
+  ['one cuts', false, 'cut', 'enforce'],
+  ['the one that cuts is only audited', true, 'cut', 'audit'],
+])('the default of two rulesets, where %s: kept %s', (_, kept, established, mode) => {
+  const files = [{ established: 'keep' }, { established, mode }].map((spec, index) => ({
+    path: `${index}.yaml`,
+    bytes: Buffer.from(rulesetOf({ ...spec, defaults: { ingress: 'drop' } }, `r${index}`)),
+  }))
+  const resolved = resolvePolicy(parseRulesets(files).rulesets, everywhere)
+  expect(judgeBy(resolved)({ ...tcp, from: '203.0.113.1', flow: 'ingress', ...to(22) })).toBe(!kept)
 })

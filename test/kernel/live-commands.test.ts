@@ -158,6 +158,21 @@ describe.each(await usableBackends())('commands on a node of a cluster, iptables
     expect(rendered.stdout).toContain('add node-firewall4-nodes-new 192.0.2.7')
   })
 
+  test('lint tells where rules for pods are left nothing', async () => {
+    const text = 'apiVersion: node-firewall.io/v1\nkind: Ruleset\nmetadata: { name: NAME }\nspec:\n'
+    const spec = '  interfaces: { external: [any] }\n  defaults: { ingress: drop }\n'
+    const other = await createMount({
+      'a.yaml': `${text.replace('NAME', 'a')}${spec}`,
+      'b.yaml': `${text.replace('NAME', 'b')}  defaults: { podEgress: drop }\n`,
+    })
+    const { stdout } = await run('lint', other.folder)
+    await other.remove()
+    expect(stdout).toMatch(
+      /^\S+a\.yaml:3:19: warning: interfaces\.external is any, .*: rules .* match nothing; /,
+    )
+    expect(stdout.split('\n')).toHaveLength(1)
+  })
+
   test('lint tells where a failsafe is switched off', async () => {
     const text = 'apiVersion: node-firewall.io/v1\nkind: Ruleset\nmetadata: { name: a }\nspec:\n'
     const other = await createMount({

@@ -56,6 +56,7 @@ function policyOf({ flow, side, action, hasPorts, list }: Setting): Policy {
     self: [],
     clusterSets: { nodes: [], apiServers: [], podCIDRs: [] },
     keepsEstablished: new Set(),
+    keepsEstablishedByDefault: new Set(),
     changedAt: -Infinity,
     changesAt: Infinity,
     failsafesBy: [],

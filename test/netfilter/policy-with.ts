@@ -13,6 +13,7 @@ export function policyWith(flows: Partial<Record<Flow, readonly PolicyStep[]>>):
     unknownSets: new Set(),
     failsafesBy: [],
     keepsEstablished: new Set(),
+    keepsEstablishedByDefault: new Set(),
     changedAt: -Infinity,
     changesAt: Infinity,
     warnings: [],

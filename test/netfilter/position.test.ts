@@ -92,6 +92,24 @@ describe('what stands before the jump', () => {
       [':CILIUM_INPUT - [0:0]', '-A CILIUM_INPUT -j ACCEPT'],
       false,
     ],
+    [
+      'a chain that only logs and is gone to, so that nothing comes back from it',
+      ['-s 10.0.0.1/32 -g other', jump],
+      [':other - [0:0]', '-A other -j LOG'],
+      true,
+    ],
+    [
+      'ports for health checks that kube-proxy accepts',
+      ['-m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS', jump],
+      ['-A KUBE-NODEPORTS -p tcp -m tcp --dport 32000 -j ACCEPT'],
+      true,
+    ],
+    [
+      'a chain of Kubernetes whose chain rejects',
+      ['-j KUBE-SERVICES', jump],
+      [':other - [0:0]', '-A KUBE-SERVICES -j other', '-A other -j REJECT'],
+      false,
+    ],
   ])('%s', (_, input, more, decides) => {
     const kinds = compareTable(chain, tableWith(input, more)).map(({ kind }) => kind)
     expect(kinds).toEqual(decides ? ['jump-preceded'] : [])
@@ -102,6 +120,32 @@ describe('what stands before the jump', () => {
     expect(readPosition(table, 'INPUT').precededBy).toEqual({ rule: '-j cali-INPUT', movable: false })
     expect(compareTable(chain, table)).toEqual([])
   })
+})
+
+describe('what stands before the jump from FORWARD', () => {
+  const forward: Desired = {
+    chains: [{ name: 'node-firewall-fwd', rules: [] }],
+    jumps: { FORWARD: 'node-firewall-fwd' },
+    sets: [],
+  }
+  test.each([
+    ['-i lxc+', 'CILIUM_FORWARD', '-j ACCEPT'],
+    ['-m comment --comment "kube-router netpol"', 'KUBE-ROUTER-FORWARD', '-j ACCEPT'],
+  ])('what others accept for pods is overtaken: %s -j %s', (match, name, rule) => {
+    const text = `*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:${name} - [0:0]\n:node-firewall-fwd - [0:0]
+[0:0] -A FORWARD ${match} -j ${name}\n[0:0] -A FORWARD -j node-firewall-fwd\n[0:0] -A ${name} ${rule}\nCOMMIT\n`
+    const [found] = compareTable(forward, parseSavedTable(text, new Map()))
+    expect(found).toMatchObject({ kind: 'jump-preceded', where: 'FORWARD' })
+  })
+})
+
+test('what kube-router accepts of pods in INPUT is told of, not overtaken', () => {
+  const table = tableWith(
+    ['-j KUBE-ROUTER-INPUT', '-j node-firewall'],
+    [':KUBE-ROUTER-INPUT - [0:0]', '-A KUBE-ROUTER-INPUT -m mark --mark 0x20000/0x20000 -j ACCEPT'],
+  )
+  expect(readPosition(table, 'INPUT').precededBy).toEqual({ rule: '-j KUBE-ROUTER-INPUT', movable: false })
+  expect(compareTable(chain, table)).toEqual([])
 })
 
 describe('the jump itself', () => {

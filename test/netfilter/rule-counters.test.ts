@@ -29,17 +29,28 @@ test.each([
   // Each stands in the chain of what is addressed to the node, and in that of what is translated.
   ['accept', ruleOf('a'), ['a accept 2 80']],
   ['drop', ruleOf('a', { action: 'drop' }), ['a drop 2 80']],
-  ['reject', ruleOf('a', { action: 'reject' }), ['a reject 2 80']],
+  // What conntrack calls INVALID gets no answer.
+  ['reject', ruleOf('a', { action: 'reject' }), ['a reject 3 120']],
   ['drop that is logged', ruleOf('a', { action: 'drop', log: true }), ['a drop 2 80']],
   ['drop in audit mode', ruleOf('a', { action: 'drop', audit: true }), ['a audit 2 80']],
   ['accept with a limit', ruleOf('a', { limit }), ['a limit 1 40', 'a accept 1 40']],
   ['accept with a limit, logged', ruleOf('a', { limit, log: true }), ['a limit 1 40', 'a accept 1 40']],
   ['drop of what exceeds a limit', ruleOf('a', { action: 'drop', limit }), ['a limit 1 40']],
   ['a name that ends as a comment can', ruleOf('a audited'), ['a audited accept 2 80']],
-  ['default', defaults, ['ingress reject 2 80']],
+  ['default', defaults, ['ingress reject 3 120']],
   ['failsafe', ruleOf('a', { kind: 'failsafe' }), []],
 ])('%s', (_, step, expected) => {
   expect(counted(policyWith({ ingress: [step] })).toSorted()).toEqual(expected.toSorted())
+})
+
+test('what exceeds a limit is not counted for a rule that is called like its comment', () => {
+  const policy = policyWith({ ingress: [ruleOf('a', { limit }), ruleOf('a over its rate', { limit })] })
+  expect(counted(policy)).toEqual([
+    'a limit 1 40',
+    'a accept 1 40',
+    'a over its rate limit 1 40',
+    'a over its rate accept 1 40',
+  ])
 })
 
 test('of a ruleset in audit mode, what would be denied and what would pass', () => {

@@ -82,6 +82,31 @@ describe('external interfaces', () => {
     )
   })
 
+  test('of a ruleset in audit mode do not count beside others, whose rules they would switch off', () => {
+    const spec = { interfaces: { external: ['any'] }, defaults: { ingress: 'reject' } }
+    const externalOf = (...texts: readonly string[]) => {
+      const { wanted } = decide(undefined, known(texts))
+      return wanted.kind === 'policy' ? wanted.policy.external : undefined
+    }
+    const audited = rulesetOf({ ...spec, mode: 'audit' }, 'other')
+    expect(externalOf(reject, audited)).toEqual(['eth0'])
+    expect(externalOf(reject, rulesetOf(spec, 'other'))).toEqual(['eth0', 'any'])
+    expect(externalOf(audited)).toEqual(['any'])
+  })
+
+  test('that are all there are leave nothing to rules for pods, which is warned of', () => {
+    const spec = { interfaces: { external: ['any'] }, defaults: { ingress: 'drop' } }
+    const warningsOf = (...texts: readonly string[]) => {
+      const { wanted } = decide(undefined, known(texts))
+      return wanted.kind === 'policy' ? wanted.policy.warnings : undefined
+    }
+    const forPods = rulesetOf({ defaults: { podEgress: 'drop' } }, 'pods')
+    const expected = [expect.stringContaining('ruleset all: interfaces.external is any')]
+    expect(warningsOf(rulesetOf(spec, 'all'), forPods)).toEqual(expected)
+    expect(warningsOf(rulesetOf(spec, 'all'))).toEqual([])
+    expect(warningsOf(rulesetOf({ ...spec, mode: 'audit' }, 'all'), forPods)).toEqual([])
+  })
+
   test('that are not there are warned of', () => {
     const other = rulesetOf({
       interfaces: { external: ['eth0', 'et+', 'wan0'] },

@@ -22,6 +22,7 @@ export function policyOf(
       podCIDRs: members('podCIDRs'),
     },
     keepsEstablished: new Set(),
+    keepsEstablishedByDefault: new Set(),
     changedAt: -Infinity,
     changesAt: Infinity,
     failsafesBy: [],
