@@ -1,6 +1,8 @@
 import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import type { GetAccess } from './access.ts'
+import { loadKubeconfig } from './load-kubeconfig.ts'
+import { proxyFor } from './proxy.ts'
 
 /** Somebody names a context that the kubeconfig does not have. */
 export class UnknownContextError extends Error {
@@ -22,17 +24,28 @@ export function kubeconfigAccess(file?: string, context?: string): GetAccess {
     const tls: RequestOptions = { headers }
     // Adds to both: a login may be a header, a certificate, or an agent.
     await config.applyToHTTPSOptions(tls)
-    return { server, headers, tls }
+    return { server, headers: trimmed(headers), tls }
   }
 }
 
 async function load(file: string | undefined, context: string | undefined): Promise<KubeConfig> {
-  const { KubeConfig } = await import('@kubernetes/client-node/dist/config.js')
-  const config = new KubeConfig()
-  if (file === undefined) config.loadFromDefault()
-  else config.loadFromFile(file)
+  const config = await loadKubeconfig(file)
   if (context !== undefined) choose(config, context)
+  const server = config.getCurrentCluster()?.server
+  const proxyUrl = server === undefined ? undefined : proxyFor(new URL(server), process.env)
+  // One that the kubeconfig names goes before that of the environment.
+  if (proxyUrl !== undefined) {
+    config.clusters = config.clusters.map((cluster) => ({
+      ...cluster,
+      proxyUrl: cluster.proxyUrl ?? proxyUrl,
+    }))
+  }
   return config
+}
+
+/** Tokens are read from files, and these end with a line. */
+function trimmed(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.trim()]))
 }
 
 function choose(config: KubeConfig, context: string): void {
