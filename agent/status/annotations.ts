@@ -16,7 +16,7 @@ export function toAnnotations(status: Status): Annotations {
   const values: Readonly<Record<(typeof keys)[number], string | undefined>> = {
     state,
     ruleset,
-    message: message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message,
+    message: shorten(message),
     'applied-at': appliedAt,
     'verified-at': verifiedAt,
     status: JSON.stringify(details),
@@ -27,6 +27,16 @@ export function toAnnotations(status: Status): Annotations {
     if (value !== undefined) annotations[annotationPrefix + key] = value
   }
   return annotations
+}
+
+/**
+ * No half of a surrogate pair may be left: the API server stores U+FFFD in its place, and what is not stored as it was
+ * written would be written again and again.
+ */
+function shorten(message: string): string {
+  const text = message.toWellFormed()
+  if (text.length <= longestMessage) return text
+  return `${text.slice(0, longestMessage - 3).replace(/[\uD800-\uDBFF]$/, '')}...`
 }
 
 /** All annotations that are ours or for us, to be removed. */
