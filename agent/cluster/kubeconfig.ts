@@ -1,6 +1,7 @@
 import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import type { GetAccess } from './access.ts'
+import { tellPlugin } from './exec-plugin.ts'
 import { loadKubeconfig } from './load-kubeconfig.ts'
 import { proxyFor } from './proxy.ts'
 
@@ -31,15 +32,14 @@ export function kubeconfigAccess(file?: string, context?: string): GetAccess {
 async function load(file: string | undefined, context: string | undefined): Promise<KubeConfig> {
   const config = await loadKubeconfig(file)
   if (context !== undefined) choose(config, context)
-  const server = config.getCurrentCluster()?.server
-  const proxyUrl = server === undefined ? undefined : proxyFor(new URL(server), process.env)
-  // One that the kubeconfig names goes before that of the environment.
-  if (proxyUrl !== undefined) {
-    config.clusters = config.clusters.map((cluster) => ({
-      ...cluster,
-      proxyUrl: cluster.proxyUrl ?? proxyUrl,
-    }))
-  }
+  const cluster = config.getCurrentCluster()
+  if (cluster === null) return config
+  // A proxy that the kubeconfig names goes before that of the environment.
+  const proxyUrl = cluster.proxyUrl ?? proxyFor(new URL(cluster.server), process.env)
+  const current = { ...cluster, ...(proxyUrl === undefined ? {} : { proxyUrl }) }
+  const user = config.getCurrentUser()
+  config.clusters = config.clusters.map((one) => (one.name === current.name ? current : one))
+  config.users = config.users.map((one) => (one.name === user?.name ? tellPlugin(one, current) : one))
   return config
 }
 

@@ -4,6 +4,7 @@ import { delimiter, dirname, join, resolve } from 'node:path'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import { parse } from 'yaml'
 import * as z from 'zod'
+import { findPlugin } from './exec-plugin.ts'
 
 /**
  * The kubeconfig of a file, or else the one that kubectl would use: the files of `KUBECONFIG`, of which some may not be
@@ -45,7 +46,7 @@ function fill(kubeconfig: KubeConfig, file: string): KubeConfig {
   const tokenFiles = tokenFilesIn(text)
   kubeconfig.users = kubeconfig.users.map((user) => {
     const tokenFile = tokenFiles.get(user.name)
-    if (tokenFile === undefined) return user
+    if (tokenFile === undefined) return findPlugin(user, file)
     // The token beside it is the older one.
     const { token: _, ...rest } = user
     // What the library calls a file that it reads again and again.

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -173,6 +173,37 @@ test('a token that a kubeconfig names a file of, beside itself', async () => {
   await writeFile(server.kubeconfigFile, JSON.stringify(config))
   const ownNode = connectOwnNode({ nodeName: NODE, getAccess: kubeconfigAccess(server.kubeconfigFile) })
   expect(await ownNode.read()).toMatchObject({ name: NODE })
+})
+
+test('a plugin that logs in is found beside its kubeconfig, and told of the cluster', async () => {
+  const server = await startServer()
+  const token = server.createToken({ user: 'operator', rules: [{ verbs: ['get'], resources: ['nodes'] }] })
+  const folder = dirname(server.kubeconfigFile)
+  const status = JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', status: { token } })
+  const told = join(folder, 'told.json')
+  const plugin = `#!/bin/sh\nprintf '%s' "$KUBERNETES_EXEC_INFO" > ${told}\necho '${status}'\n`
+  await writeFile(join(folder, 'log-in'), plugin, { mode: 0o755 })
+  const apiVersion = 'client.authentication.k8s.io/v1'
+  const exec = { apiVersion, command: './log-in', interactiveMode: 'Never', provideClusterInfo: true }
+  const config = {
+    'current-context': 'a',
+    clusters: [{ name: 'a', cluster: { server: server.url, 'certificate-authority': server.caFile } }],
+    users: [{ name: 'u', user: { exec } }],
+    contexts: [{ name: 'a', context: { cluster: 'a', user: 'u' } }],
+  }
+  await writeFile(server.kubeconfigFile, JSON.stringify(config))
+  const ownNode = connectOwnNode({ nodeName: NODE, getAccess: kubeconfigAccess(server.kubeconfigFile) })
+  expect(await ownNode.read()).toMatchObject({ name: NODE })
+  const cluster = {
+    server: server.url,
+    'certificate-authority-data': (await readFile(server.caFile)).toString('base64'),
+    config: null,
+  }
+  expect(JSON.parse(await readFile(told, 'utf8'))).toEqual({
+    kind: 'ExecCredential',
+    apiVersion,
+    spec: { cluster, interactive: false },
+  })
 })
 
 function statuses(server: ApiServer): (number | undefined)[] {
