@@ -177,7 +177,7 @@ test('a token that a kubeconfig names a file of, beside itself', async () => {
 
 test('a plugin that logs in is found beside its kubeconfig, and told of the cluster', async () => {
   const server = await startServer()
-  const token = server.createToken({ user: 'operator', rules: [{ verbs: ['get'], resources: ['nodes'] }] })
+  const token = server.createToken({ user: 'visitor', rules: [{ verbs: ['get'], resources: ['nodes'] }] })
   const folder = dirname(server.kubeconfigFile)
   const status = JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', status: { token } })
   const told = join(folder, 'told.json')
