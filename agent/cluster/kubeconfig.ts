@@ -22,12 +22,19 @@ export function kubeconfigAccess(file?: string, context?: string): GetAccess {
     if (config === undefined || refused !== undefined) config = await load(file, context)
     const server = serverOf(config)
     const headers: Record<string, string> = {}
-    const tls: RequestOptions = { headers }
+    const isProxied = config.getCurrentCluster()?.proxyUrl !== undefined
+    const tls: RequestOptions = { headers, ...(isProxied ? { timeout: proxyMs } : {}) }
     // Adds to both: a login may be a header, a certificate, or an agent.
     await config.applyToHTTPSOptions(tls)
     return { server, headers: trimmed(headers), tls }
   }
 }
+
+/**
+ * How long a proxy may take to open a way, in ms. The library does not end its attempt with the request, and the program
+ * cannot end before it.
+ */
+const proxyMs = 5_000
 
 async function load(file: string | undefined, context: string | undefined): Promise<KubeConfig> {
   const config = await loadKubeconfig(file)

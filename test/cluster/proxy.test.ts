@@ -1,12 +1,14 @@
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, createServer as createTcpServer } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { kubeconfigAccess } from '../../agent/cluster/kubeconfig.ts'
 import { connectOwnNode } from '../../agent/cluster/own-node.ts'
 import { proxyFor } from '../../agent/cluster/proxy.ts'
+import type { ApiServer } from './api-server.ts'
 import { NODE, startServer } from './own-node-fixture.ts'
 
 const proxy = 'http://proxy.example:3128'
@@ -67,9 +69,25 @@ async function startProxy(port: number) {
     server.close()
     server.closeAllConnections()
   })
-  const address = server.address()
-  return { url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`, asked }
+  return { url: urlOf(server), asked }
 }
+
+test('a proxy that says nothing keeps nobody for long', async () => {
+  const deaf = createTcpServer().listen(0, '127.0.0.1')
+  await once(deaf, 'listening')
+  onTestFinished(() => void deaf.close())
+  const server = await startServer()
+  onTestFinished(() => void vi.unstubAllEnvs())
+  vi.stubEnv('HTTPS_PROXY', urlOf(deaf))
+  vi.stubEnv('NO_PROXY', '')
+  await writeConfig(server)
+  const asked = once(deaf, 'connection')
+  const getAccess = kubeconfigAccess(server.kubeconfigFile)
+  const failing = connectOwnNode({ nodeName: NODE, getAccess, timeoutMs: 100 }).read()
+  await expect(failing).rejects.toThrow('nothing came for 0.1 s')
+  const [socket] = (await asked) as [Socket]
+  await once(socket.resume(), 'close')
+})
 
 test('a server elsewhere is asked through the proxy that the environment names', async () => {
   const server = await startServer()
@@ -77,6 +95,14 @@ test('a server elsewhere is asked through the proxy that the environment names',
   onTestFinished(() => void vi.unstubAllEnvs())
   vi.stubEnv('HTTPS_PROXY', url)
   vi.stubEnv('NO_PROXY', '')
+  await writeConfig(server)
+  const ownNode = connectOwnNode({ nodeName: NODE, getAccess: kubeconfigAccess(server.kubeconfigFile) })
+  expect(await ownNode.read()).toMatchObject({ name: NODE })
+  expect(asked).toEqual(['k8s.example:443'])
+})
+
+/** A kubeconfig that calls a server by another name. */
+async function writeConfig(server: ApiServer): Promise<void> {
   const cluster = {
     server: 'https://k8s.example',
     'certificate-authority': server.caFile,
@@ -89,7 +115,9 @@ test('a server elsewhere is asked through the proxy that the environment names',
     contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }],
   }
   await writeFile(server.kubeconfigFile, JSON.stringify(config))
-  const ownNode = connectOwnNode({ nodeName: NODE, getAccess: kubeconfigAccess(server.kubeconfigFile) })
-  expect(await ownNode.read()).toMatchObject({ name: NODE })
-  expect(asked).toEqual(['k8s.example:443'])
-})
+}
+
+function urlOf(server: Server): string {
+  const address = server.address()
+  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+}
