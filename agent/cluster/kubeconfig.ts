@@ -1,6 +1,9 @@
 import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import type { GetAccess } from './access.ts'
+import { tellPlugin } from './exec-plugin.ts'
+import { loadKubeconfig } from './load-kubeconfig.ts'
+import { proxyFor } from './proxy.ts'
 
 /** Somebody names a context that the kubeconfig does not have. */
 export class UnknownContextError extends Error {
@@ -19,20 +22,37 @@ export function kubeconfigAccess(file?: string, context?: string): GetAccess {
     if (config === undefined || refused !== undefined) config = await load(file, context)
     const server = serverOf(config)
     const headers: Record<string, string> = {}
-    const tls: RequestOptions = { headers }
+    const isProxied = config.getCurrentCluster()?.proxyUrl !== undefined
+    const tls: RequestOptions = { headers, ...(isProxied ? { timeout: proxyMs } : {}) }
     // Adds to both: a login may be a header, a certificate, or an agent.
     await config.applyToHTTPSOptions(tls)
-    return { server, headers, tls }
+    return { server, headers: trimmed(headers), tls }
   }
 }
 
+/**
+ * How long a proxy may take to open a way, in ms. The library does not end its attempt with the request, and the program
+ * cannot end before it.
+ */
+const proxyMs = 5_000
+
 async function load(file: string | undefined, context: string | undefined): Promise<KubeConfig> {
-  const { KubeConfig } = await import('@kubernetes/client-node/dist/config.js')
-  const config = new KubeConfig()
-  if (file === undefined) config.loadFromDefault()
-  else config.loadFromFile(file)
+  const config = await loadKubeconfig(file)
   if (context !== undefined) choose(config, context)
+  const cluster = config.getCurrentCluster()
+  if (cluster === null) return config
+  // A proxy that the kubeconfig names goes before that of the environment.
+  const proxyUrl = cluster.proxyUrl ?? proxyFor(new URL(cluster.server), process.env)
+  const current = { ...cluster, ...(proxyUrl === undefined ? {} : { proxyUrl }) }
+  const user = config.getCurrentUser()
+  config.clusters = config.clusters.map((one) => (one.name === current.name ? current : one))
+  config.users = config.users.map((one) => (one.name === user?.name ? tellPlugin(one, current) : one))
   return config
+}
+
+/** Tokens are read from files, and these end with a line. */
+function trimmed(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.trim()]))
 }
 
 function choose(config: KubeConfig, context: string): void {

@@ -19,7 +19,7 @@ export type { NodeMeta } from './wire.ts'
 export type OwnNode = {
   /** One GET over a new connection: an answer proves that the API server can be reached. */
   readonly read: (signal?: AbortSignal) => Promise<NodeMeta>
-  /** Calls `onNode` with each distinct state of labels and annotations, until `signal` aborts. */
+  /** Calls `onNode` with each distinct state of labels and annotations, and with each new Node of the name, until `signal` aborts. */
   readonly watch: (handlers: NodeHandlers, signal: AbortSignal) => Promise<void>
   /** Sets annotations, and removes those that are null. Sends nothing when there is nothing to change. */
   readonly patchAnnotations: (
@@ -121,7 +121,10 @@ async function readOne(client: ApiClient, request: ApiRequest, signal: AbortSign
 
 function sameState(last: NodeMeta | 'gone' | undefined, node: NodeMeta): boolean {
   if (last === undefined || last === 'gone') return false
-  return isDeepStrictEqual([last.labels, last.annotations], [node.labels, node.annotations])
+  return isDeepStrictEqual(
+    [last.uid, last.labels, last.annotations],
+    [node.uid, node.labels, node.annotations],
+  )
 }
 
 function notFound(request: ApiRequest, nodeName: string): ApiError {

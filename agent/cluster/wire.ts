@@ -6,6 +6,8 @@ import type { ApiRequest } from './send.ts'
 /** What the agent wants to know of its Node. */
 export type NodeMeta = {
   readonly name: string
+  /** Another one for each object of that name. */
+  readonly uid: string
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
   readonly resourceVersion: string
@@ -22,6 +24,7 @@ export function parseNode(value: unknown, request: ApiRequest): NodeMeta {
   const { metadata } = parse(namedObject, value, request)
   return {
     name: metadata.name,
+    uid: metadata.uid ?? '',
     labels: metadata.labels ?? {},
     annotations: metadata.annotations ?? {},
     resourceVersion: metadata.resourceVersion,
@@ -57,6 +60,7 @@ const versioned = z.object({
 const namedObject = z.object({
   metadata: z.object({
     name: z.string(),
+    uid: z.string().nullish(),
     resourceVersion: z.string(),
     labels: z.record(z.string(), z.string()).nullish(),
     annotations: z.record(z.string(), z.string()).nullish(),

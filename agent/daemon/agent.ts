@@ -75,7 +75,7 @@ type Context = {
 /** Makes a pass whenever something asks for it. */
 async function keepPassing(agent: Assembly, options: AgentOptions, context: Context): Promise<void> {
   const { log, inCluster, signals } = context
-  const { network, loop, schedule, reporter, orders, outages, setLabels: onLabels } = agent
+  const { network, loop, schedule, reporter, orders, outages, setLabels: onLabels, renewNode } = agent
   const stops = [
     watchRules(options.rules, schedule, log),
     watchMode(options.stateDir, { orders, log }),
@@ -84,7 +84,7 @@ async function keepPassing(agent: Assembly, options: AgentOptions, context: Cont
     startCron(options, schedule),
   ]
   if (inCluster !== undefined) {
-    stops.push(watchNode(inCluster.node, { schedule, log, reporter, orders, onLabels }))
+    stops.push(watchNode(inCluster.node, { schedule, log, reporter, orders, onLabels, onNewNode: renewNode }))
   }
   signals.onHangup(() => schedule.trigger({ reason: 'signal' }))
   schedule.trigger({ reason: 'start' })

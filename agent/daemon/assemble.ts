@@ -51,6 +51,8 @@ export type Assembly = {
   readonly denials: Denials | undefined
   readonly outages: Outages
   readonly setLabels: (labels: Labels) => void
+  /** The own Node is another one of the same name now. */
+  readonly renewNode: () => void
   /** Ends what passes have started; the rules stay in force. */
   readonly end: () => Promise<void>
 }
@@ -206,6 +208,7 @@ export async function assemble(options: AgentOptions, surroundings: Surroundings
     denials,
     outages,
     setLabels: (current) => void (labels = current),
+    renewNode: confirmed.renewNode,
     async end() {
       expiry.setTo(Infinity)
       trials.stop()

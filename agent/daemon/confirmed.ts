@@ -27,6 +27,8 @@ export type ConfirmedOptions = {
 export type Confirmed = {
   /** Takes note of what a pass has left. Returns at once. */
   readonly note: (memory: Memory) => void
+  /** Another Node has taken the place of the one that was seen: it has joined with the taint again. */
+  readonly renewNode: () => void
   /** Resolves when all that follows was done, or has failed. */
   readonly settled: () => Promise<void>
   /** What was asked for and does not follow, as warnings. */
@@ -52,6 +54,16 @@ export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): C
     problems = targetPid === 'self' || (await isStartedBySystemd(targetPid)) ? [] : [noSystemd]
     log.info({ stateDir }, 'rules for the start of the machine are kept')
   }
+  const takeTaint = async () => {
+    // Before, so that a Node that comes meanwhile is not forgotten.
+    hasTaint = false
+    try {
+      if ((await removeTaint?.()) === true) log.info('the startup taint is removed')
+    } catch (error) {
+      hasTaint = true
+      throw error
+    }
+  }
   const follow = async (memory: Memory) => {
     try {
       if (boot !== undefined) {
@@ -62,8 +74,7 @@ export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): C
           throw error
         })
       }
-      if (hasTaint && (await removeTaint?.()) === true) log.info('the startup taint is removed')
-      hasTaint = false
+      if (hasTaint) await takeTaint()
     } catch (error) {
       if (!isExpected(error)) throw error
       log.warn({ err: error }, 'what follows a confirmed change could not be done; it is tried again')
@@ -73,6 +84,7 @@ export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): C
     note(memory) {
       if (memory.progress === undefined && isInForce(memory)) work = work.then(async () => follow(memory))
     },
+    renewNode: () => void (hasTaint = removeTaint !== undefined),
     settled: async () => work,
     problems: () => problems,
   }

@@ -135,18 +135,27 @@ type NodeWatch = {
   readonly reporter: Reporter
   readonly orders: Orders
   readonly onLabels: (labels: Labels) => void
+  /** The Node was deleted and made again. */
+  readonly onNewNode: () => void
 }
 
-export function watchNode(node: OwnNode, { schedule, log, reporter, orders, onLabels }: NodeWatch): Stop {
+export function watchNode(
+  node: OwnNode,
+  { schedule, log, reporter, orders, onLabels, onNewNode }: NodeWatch,
+): Stop {
   const controller = new AbortController()
   let known = ''
+  let knownUid: string | undefined
   const watching = node.watch(
     {
-      onNode({ labels, annotations }) {
+      onNode({ uid, labels, annotations }) {
         reporter.seen(annotations)
         orders.setAnnotation(annotations)
         const seen = JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-        if (seen === known) return
+        const isAnother = knownUid !== undefined && uid !== knownUid
+        knownUid = uid
+        if (isAnother) onNewNode()
+        if (seen === known && !isAnother) return
         known = seen
         onLabels(labels)
         schedule.trigger({ reason: 'node' })

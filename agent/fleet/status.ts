@@ -47,10 +47,12 @@ export async function status(
     const found = follows ? await followStatus(nodes, view, signal) : assess(await nodes.list(signal))
     if (found.length === 0) {
       terminal.tell(name === undefined ? 'found no nodes' : `error: found no node "${name}"`)
-      if (name !== undefined) return unknownCode
     }
-    if (!follows && (found.length > 0 || view.json)) terminal.write(`${print(found, view).join('\n')}\n`)
-    return worstSeverity(found)
+    if (!follows && (found.length > 0 || (view.json && name === undefined))) {
+      terminal.write(`${print(found, view).join('\n')}\n`)
+    }
+    // A selector that selects nobody must not look like a fleet on which all is well.
+    return found.length === 0 ? unknownCode : worstSeverity(found)
   } catch (error) {
     if (!(error instanceof ApiError)) throw error
     refuseIfMeant(error)

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { judgeOverrides } from '../confirm/break-glass.ts'
 import type { Labels } from '../ruleset/select.ts'
 import { parseProgress } from './progress.ts'
 import type { Progress } from './progress.ts'
@@ -40,8 +41,8 @@ export function standingOf(node: PeerNode | 'gone', { hash, selects }: Change): 
   if (!selects(node.labels)) return { phase: 'other' }
   const { annotations } = node
   const progress = parseProgress(annotations[progressAnnotation], hash)
-  const isOverridden = (annotations[`${prefix}mode`] ?? '') !== ''
-  if (isOverridden && progress === undefined) return { phase: 'overridden' }
+  const { override } = judgeOverrides([{ by: 'the annotation', value: annotations[`${prefix}mode`] }])
+  if (override !== undefined && progress === undefined) return { phase: 'overridden' }
   if (progress !== undefined) return progress
   const state = annotations[`${prefix}state`]
   // It has had these rulesets in force since before anybody asked for a rollout.

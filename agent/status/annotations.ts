@@ -10,16 +10,23 @@ const keys = ['state', 'ruleset', 'message', 'applied-at', 'verified-at', 'statu
 /** A message is for one line of `kubectl get`; the log and the rulesets have the rest. */
 const longestMessage = 400
 
+/**
+ * All annotations of a Node together may have 256 KiB, and of a patch that would make more of them nothing arrives: no
+ * text of somebody's, and no list of what is wrong, may be so long.
+ */
+const longestText = 500
+const longestList = 32
+
 /** A status as the annotations of a Node. `null` stands for an annotation that should not be there. */
 export function toAnnotations(status: Status): Annotations {
   const { state, ruleset, message, appliedAt, verifiedAt, details } = status
   const values: Readonly<Record<(typeof keys)[number], string | undefined>> = {
     state,
     ruleset,
-    message: message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message,
+    message: shorten(message, longestMessage),
     'applied-at': appliedAt,
     'verified-at': verifiedAt,
-    status: JSON.stringify(details),
+    status: JSON.stringify(details, (_, value: unknown) => bound(value)),
   }
   const annotations: Record<string, string> = {}
   for (const key of keys) {
@@ -27,6 +34,24 @@ export function toAnnotations(status: Status): Annotations {
     if (value !== undefined) annotations[annotationPrefix + key] = value
   }
   return annotations
+}
+
+/**
+ * No half of a surrogate pair may be left: the API server stores U+FFFD in its place, and what is not stored as it was
+ * written would be written again and again.
+ */
+function shorten(given: string, longest: number): string {
+  const text = given.toWellFormed()
+  if (text.length <= longest) return text
+  return `${text.slice(0, longest - 3).replace(/[\uD800-\uDBFF]$/, '')}...`
+}
+
+/** A part of the details, so that it fits. */
+function bound(value: unknown): unknown {
+  if (typeof value === 'string') return shorten(value, longestText)
+  if (!Array.isArray(value) || value.length <= longestList) return value
+  const most: unknown[] = value.slice(0, longestList - 1)
+  return [...most, `and ${value.length - most.length} more`]
 }
 
 /** All annotations that are ours or for us, to be removed. */

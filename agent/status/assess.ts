@@ -49,13 +49,35 @@ export function assessNode(
     return { node, condition: noStatus, severity: 4, message: 'no agent has written a status here' }
   }
   const { state, message } = status
-  const silentMs = now - Date.parse(status.verifiedAt ?? '')
-  // Degraded is what cannot be verified: its time stands still while the agent is well.
-  if (state !== 'Degraded' && silentMs > staleAfter) {
-    const why = `it said ${state}, and nothing since ${status.verifiedAt}: does its agent run? ${message}`
-    return { node, condition: stale, severity: 4, message: why, status }
+  const severity = isState(state) ? severities[state] : 4
+  const doubt = doubtOf(status, severity, { now, staleAfter })
+  if (doubt === undefined) return { node, condition: state, severity, message, status }
+  return {
+    node,
+    condition: stale,
+    severity: 4,
+    message: `it said ${state}${doubt} ${message}`.trim(),
+    status,
   }
-  return { node, condition: state, severity: isState(state) ? severities[state] : 4, message, status }
+}
+
+/**
+ * Why what a node says counts for nothing now. Where its clock is far ahead nobody could tell when its agent ended, for
+ * as long as it is.
+ */
+function doubtOf(
+  { state, verifiedAt }: ReadStatus,
+  severity: Severity,
+  { now, staleAfter }: { readonly now: number; readonly staleAfter: number },
+): string | undefined {
+  // Degraded is what cannot be verified: its time stands still while the agent is well.
+  if (state === 'Degraded') return undefined
+  const silentMs = now - Date.parse(verifiedAt ?? '')
+  if (silentMs > staleAfter) return `, and nothing since ${verifiedAt}: does its agent run?`
+  if (silentMs < -staleAfter) {
+    return ` at ${verifiedAt}, which is yet to come: is its clock right, or the one here?`
+  }
+  return Number.isNaN(silentMs) && severity === 0 ? ', and not when that was verified' : undefined
 }
 
 const read = new WeakMap<object, ReadStatus | undefined>()

@@ -1,6 +1,7 @@
-import { writeFile } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
-import { expect, test } from 'vitest'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { networkInterfaces, tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { findAccess } from '../../agent/cluster/access.ts'
 import { kubeconfigAccess } from '../../agent/cluster/kubeconfig.ts'
 import { connectOwnNode } from '../../agent/cluster/own-node.ts'
@@ -106,6 +107,103 @@ test('a context other than the current one, and one that is not there', async ()
   expect((await access()).server.port).toBe(String(server.port))
   expect((await access('b')).server.port).toBe(String(other.port))
   await expect(access('c')).rejects.toThrow('found no context "c" in the kubeconfig, expected one of: a, b')
+})
+
+describe('of several kubeconfigs the first that has something to say counts, as with kubectl', () => {
+  type Parts = { current?: string; cluster?: string; token?: string; contexts?: readonly string[] }
+
+  /** Files of a folder of their own, in `KUBECONFIG` until the end of the test. */
+  async function list(...files: readonly (Parts | 'missing' | 'empty')[]) {
+    const folder = await mkdtemp(join(tmpdir(), 'node-firewall-kubeconfigs-'))
+    onTestFinished(async () => rm(folder, { recursive: true }))
+    const paths = files.map((_, index) => join(folder, String(index)))
+    for (const [index, file] of files.entries()) {
+      const path = paths[index]
+      if (file !== 'missing' && path !== undefined) await writeFile(path, file === 'empty' ? '' : text(file))
+    }
+    onTestFinished(() => void vi.unstubAllEnvs())
+    vi.stubEnv('KUBECONFIG', paths.join(delimiter))
+    return folder
+  }
+
+  function text({ current, cluster, token, contexts = [] }: Parts): string {
+    const server = cluster === undefined ? undefined : `https://${cluster}.example`
+    return JSON.stringify({
+      'current-context': current,
+      clusters: server === undefined ? [] : [{ name: 'c', cluster: { server } }],
+      users: token === undefined ? [] : [{ name: 'u', user: { token } }],
+      contexts: contexts.map((name) => ({ name, context: { cluster: 'c', user: 'u' } })),
+    })
+  }
+
+  const whole = (name: string): Parts => ({ current: name, cluster: name, token: name, contexts: [name] })
+
+  test.each<[string, readonly (Parts | 'missing' | 'empty')[], string, string]>([
+    ['the context that is current', [whole('a'), { current: 'b', contexts: ['b'] }], 'a', 'a'],
+    ['where the first names none', [{ ...whole('a'), current: '' }, { current: 'a' }], 'a', 'a'],
+    ['cluster and user of one name', [whole('a'), whole('b')], 'a', 'a'],
+    ['parts of one whole', [{ current: 'x', contexts: ['x'] }, { token: 't' }, { cluster: 'c' }], 'c', 't'],
+    ['a file that is not there', ['missing', whole('a'), 'missing'], 'a', 'a'],
+    ['a file with nothing in it', ['empty', whole('a')], 'a', 'a'],
+  ])('%s', async (_, files, cluster, token) => {
+    await list(...files)
+    const { server, headers } = await kubeconfigAccess()()
+    expect([server.hostname, headers['Authorization']]).toEqual([`${cluster}.example`, `Bearer ${token}`])
+  })
+
+  test('none of them is there', async () => {
+    const folder = await list('missing', 'missing')
+    await expect(kubeconfigAccess()()).rejects.toThrow(
+      `ENOENT: no such file or directory, open '${folder}/0'`,
+    )
+  })
+})
+
+test('a token that a kubeconfig names a file of, beside itself', async () => {
+  const server = await startServer()
+  const token = server.createToken({ user: 'operator', rules: [{ verbs: ['get'], resources: ['nodes'] }] })
+  const tokenFile = join(dirname(server.kubeconfigFile), 'operator.token')
+  await writeFile(tokenFile, `${token}\n`)
+  const config = {
+    'current-context': 'a',
+    clusters: [{ name: 'a', cluster: { server: server.url, 'certificate-authority': server.caFile } }],
+    users: [{ name: 'u', user: { tokenFile: 'operator.token', token: 'of yesterday' } }],
+    contexts: [{ name: 'a', context: { cluster: 'a', user: 'u' } }],
+  }
+  await writeFile(server.kubeconfigFile, JSON.stringify(config))
+  const ownNode = connectOwnNode({ nodeName: NODE, getAccess: kubeconfigAccess(server.kubeconfigFile) })
+  expect(await ownNode.read()).toMatchObject({ name: NODE })
+})
+
+test('a plugin that logs in is found beside its kubeconfig, and told of the cluster', async () => {
+  const server = await startServer()
+  const token = server.createToken({ user: 'visitor', rules: [{ verbs: ['get'], resources: ['nodes'] }] })
+  const folder = dirname(server.kubeconfigFile)
+  const status = JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', status: { token } })
+  const told = join(folder, 'told.json')
+  const plugin = `#!/bin/sh\nprintf '%s' "$KUBERNETES_EXEC_INFO" > ${told}\necho '${status}'\n`
+  await writeFile(join(folder, 'log-in'), plugin, { mode: 0o755 })
+  const apiVersion = 'client.authentication.k8s.io/v1'
+  const exec = { apiVersion, command: './log-in', interactiveMode: 'Never', provideClusterInfo: true }
+  const config = {
+    'current-context': 'a',
+    clusters: [{ name: 'a', cluster: { server: server.url, 'certificate-authority': server.caFile } }],
+    users: [{ name: 'u', user: { exec } }],
+    contexts: [{ name: 'a', context: { cluster: 'a', user: 'u' } }],
+  }
+  await writeFile(server.kubeconfigFile, JSON.stringify(config))
+  const ownNode = connectOwnNode({ nodeName: NODE, getAccess: kubeconfigAccess(server.kubeconfigFile) })
+  expect(await ownNode.read()).toMatchObject({ name: NODE })
+  const cluster = {
+    server: server.url,
+    'certificate-authority-data': (await readFile(server.caFile)).toString('base64'),
+    config: null,
+  }
+  expect(JSON.parse(await readFile(told, 'utf8'))).toEqual({
+    kind: 'ExecCredential',
+    apiVersion,
+    spec: { cluster, interactive: false },
+  })
 })
 
 function statuses(server: ApiServer): (number | undefined)[] {

@@ -143,6 +143,21 @@ describe('the agent in a cluster', () => {
     await expect.poll(state, { timeout: 45_000 }).toBe('Enforcing')
   })
 
+  test('takes the startup taint from its Node, and again from one that takes its place', async () => {
+    const spec = { taints: [{ key: 'node-firewall.io/not-ready', effect: 'NoSchedule' }] }
+    const taints = () => (server.getNode('test-node') as { spec?: { taints?: unknown[] } }).spec?.taints ?? []
+    const join = () => server.createNode('test-node', { pool: 'web' }, {}, spec)
+    server.deleteNode('test-node')
+    join()
+    await start('--startup-taint')
+    await expect.poll(taints, { timeout: 30_000 }).toEqual([])
+    // As when its kubelet is started again after somebody has deleted the Node: pods go on meanwhile.
+    server.deleteNode('test-node')
+    join()
+    await expect.poll(taints, { timeout: 45_000 }).toEqual([])
+    await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')
+  })
+
   test('puts its annotations back when somebody removes or changes them', async () => {
     await start()
     await expect.poll(state, { timeout: 30_000 }).toBe('Enforcing')

@@ -11,6 +11,7 @@ test('reads labels and annotations, and asks for no more than metadata', async (
   const server = await startServer()
   expect(await connect(server).read()).toEqual({
     name: NODE,
+    uid: server.getNode(NODE).metadata.uid,
     labels: { pool: 'web' },
     annotations: { 'example.org/owner': 'infra' },
     resourceVersion: server.getNode(NODE).metadata.resourceVersion,

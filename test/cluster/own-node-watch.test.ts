@@ -246,6 +246,11 @@ test('a token that ends during the watch is no trouble for the next one', async 
 
 test('a server that is watched and lies behind the one that was read takes nothing back', async () => {
   const [ahead, behind] = [await startServer({ real: false }), await startServer({ real: false })]
+  // One Node, of which both know.
+  for (const { store, getNode } of [ahead, behind]) {
+    const { metadata, ...rest } = getNode(NODE)
+    store.replace(NODES, { ...rest, metadata: { ...metadata, uid: 'one' } })
+  }
   const annotations = { 'node-firewall.io/mode': 'off' }
   for (const pool of ['db', 'cache', 'web']) ahead.changeNode(NODE, { labels: { pool }, annotations })
   let asked = 0

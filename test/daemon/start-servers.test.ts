@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { createMeter } from '../../agent/daemon/meter.ts'
@@ -44,4 +46,30 @@ test.each([
   ['nowhere for a single pass', { once: true }, []],
 ] as const)('metrics are answered %s', async (_, options, expected) => {
   expect(await answers({ ...options, metricsClients: [parseCidr('10.0.0.0/8')] })).toEqual(expected)
+})
+
+test('an address that cannot be used yet is used as soon as it can', async () => {
+  // As while the agent before is ending, or an address of IPv6 is not sure to be the only one yet.
+  const before = createServer().listen(0, '127.0.0.1')
+  await once(before, 'listening')
+  const address = before.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const lines: string[] = []
+  const servers = await startServers(
+    { healthAddress: { ...loopback, port }, metricsAddress: undefined, metricsClients: [], once: false },
+    {
+      ailment: () => undefined,
+      unready: () => undefined,
+      metrics: createMeter().page,
+      log: pino({}, { write: (line: string) => void lines.push(line) }),
+      retryMs: 10,
+    },
+  )
+  onTestFinished(() => servers.close())
+  const told = () => lines.map((line) => (JSON.parse(line) as { msg: string }).msg)
+  await expect.poll(told).toEqual(['no probes are answered yet: the address cannot be used'])
+  before.close()
+  const page = async () => (await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined))?.status
+  await expect.poll(page).toBe(200)
+  expect(told()).toHaveLength(2)
 })

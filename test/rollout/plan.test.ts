@@ -100,6 +100,9 @@ describe('where a peer stands', () => {
     ['it is not confirmed yet', { state: 'Confirming', ruleset: 'new' }, { phase: 'idle' }],
     ['something is wrong with it', { state: 'Degraded', ruleset: 'old' }, { phase: 'idle' }],
     ['it is overridden', { mode: 'off', state: 'Waiting' }, { phase: 'overridden' }],
+    ['it only counts, by order', { mode: ' audit ', state: 'Waiting' }, { phase: 'overridden' }],
+    ['it is told to enforce', { mode: 'enforce', state: 'Waiting' }, { phase: 'waiting' }],
+    ['its order means nothing', { mode: 'of', state: 'Waiting' }, { phase: 'waiting' }],
     [
       'it was overridden after a rollback',
       { mode: 'off', rollout: 'new rolled-back' },

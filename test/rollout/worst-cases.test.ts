@@ -74,6 +74,19 @@ describe('the canary', () => {
   })
 })
 
+test('after a break-glass that ended with `mode=enforce` on all nodes, stages follow one another all the same', async () => {
+  const fleet = await startVirtualFleet(40, 1)
+  const ordered = { 'node-firewall.io/mode': 'enforce' }
+  for (const name of fleet.nodes.keys()) void fleet.cluster.patch(name, ordered)
+  await fleet.time.run(minute)
+  fleet.edit(good)
+  await fleet.time.run(21 * minute, () => fleet.applied(good).length > 1)
+  // The canary has confirmed; a quarter of the others may go before it is seen how that quarter fares.
+  await fleet.time.run(fleet.time.now() + 50_000)
+  expect(fleet.applied(good).length).toBeLessThanOrEqual(1 + 10)
+  await until(fleet, hasIt(good))
+})
+
 test('the API server is away: nodes that wait stay as they are and say why, and go on when it is back', async () => {
   const fleet = await startVirtualFleet(40, 1)
   const [canary = ''] = inOrder(fleet, good.hash)

@@ -42,10 +42,28 @@ describe('who is silent', () => {
     ['for longer, whatever was said', 'RolledBack', ago(staleAfterMs + 1), 'Stale'],
     ['for longer, but cannot verify anything', 'Degraded', ago(staleAfterMs + 1), 'Degraded'],
     ['with a clock that is ahead', 'Enforcing', ago(-60_000), 'Enforcing'],
-    ['with a time that is none', 'Enforcing', 'yesterday', 'Enforcing'],
+    ['with a clock that is far ahead', 'Enforcing', ago(-staleAfterMs - 1), 'Stale'],
+    ['with a time that is none', 'Enforcing', 'yesterday', 'Stale'],
+    ['and says that all is well, but not since when', 'Off', undefined, 'Stale'],
     ['and has never verified anything', 'Waiting', undefined, 'Waiting'],
   ])('%s', (_, state, verifiedAt, condition) => {
     expect(assess('a', state, verifiedAt)).toMatchObject({ condition })
+  })
+
+  test.each([
+    [
+      'silent',
+      ago(7_200_000),
+      'it said Enforcing, and nothing since 2026-03-01T10:00:00.000Z: does its agent run? ',
+    ],
+    [
+      'ahead',
+      ago(-7_200_000),
+      'it said Enforcing at 2026-03-01T14:00:00.000Z, which is yet to come: is its clock right, or the one here? ',
+    ],
+    ['of no time', undefined, 'it said Enforcing, and not when that was verified '],
+  ])('what is said of one that is %s', (_, verifiedAt, message) => {
+    expect(assess('a', 'Enforcing', verifiedAt).message).toBe(message.trim())
   })
 
   test('a well agent is never taken for a silent one: it may miss its latest write', () => {
@@ -55,8 +73,8 @@ describe('who is silent', () => {
 
 test('the worst come first, those that are alike by name, and numbers in names count as such', () => {
   const nodes = [
-    assess('w-10', 'Enforcing'),
-    assess('w-2', 'Enforcing'),
+    assess('w-10', 'Enforcing', ago(1_000)),
+    assess('w-2', 'Enforcing', ago(1_000)),
     assess('b', 'Waiting'),
     assess('c', 'Invalid'),
     assess('d', 'RolledBack'),

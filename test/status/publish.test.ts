@@ -146,6 +146,28 @@ test('an agent that starts after the clock was set back corrects a verified-at o
   expect(patches).toMatchObject([{ 'node-firewall.io/verified-at': status.verifiedAt }])
 })
 
+test.each([
+  ['that is cut within a character', `${'x'.repeat(396)}${'\u{1F525}'.repeat(9)}`],
+  ['of which half a character came', 'found "\uD83D": is no name'],
+])('a message %s is written once, as the API server stores no half characters', async (_, message) => {
+  const { publisher, patches, pass, statusAt } = setUp()
+  for (let minutes = 0; minutes < 9; minutes += 1) {
+    publisher.publish(statusAt(message))
+    await pass(60_000)
+    publisher.seen(stored(Object.assign({}, ...patches) as Annotations))
+  }
+  expect(patches).toHaveLength(1)
+})
+
+/** As the API server has them afterwards. */
+function stored(annotations: Annotations): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(annotations).flatMap(([key, value]) =>
+      value === null ? [] : [[key, value.toWellFormed()]],
+    ),
+  )
+}
+
 test('only what changed is written', async () => {
   const { publisher, patches, pass, statusAt } = setUp()
   publisher.publish(statusAt('one'))

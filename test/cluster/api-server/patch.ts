@@ -37,7 +37,7 @@ const MERGE_PATCHES = new Set(['application/merge-patch+json', 'application/stra
 
 function decode(body: string): unknown {
   try {
-    return JSON.parse(body)
+    return JSON.parse(body, (_, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value))
   } catch {
     throw badRequest('error decoding patch: unexpected end of JSON input')
   }

@@ -53,6 +53,12 @@ export function patchesConform(suite: Suite): void {
     expect(again.body.metadata?.resourceVersion).toBe(body.metadata?.resourceVersion)
   })
 
+  test('half a surrogate pair is stored as U+FFFD', async () => {
+    const { name } = await createNode()
+    const { body } = await annotate(name, { 'example.org/a': 'cut \uD83D' })
+    expect(body.metadata?.annotations).toMatchObject({ 'example.org/a': 'cut \uFFFD' })
+  })
+
   test('dryRun shows the change and stores nothing', async () => {
     const { name, version } = await createNode()
     const { body } = await patch(name, { annotations: { 'example.org/a': '1' } }, { query: '?dryRun=All' })
