@@ -107,7 +107,10 @@ async function readAll(options: EnforceOptions): Promise<Seen> {
   return { table, sets }
 }
 
-async function readSets(options: EnforceOptions): Promise<SavedSets> {
+/** The sets of ours, of which there are none where none is desired and none can be left of before. */
+export async function readSets(
+  options: Pick<EnforceOptions, 'ipsets' | 'family' | 'desired' | 'mayHaveSets' | 'looksCloser'>,
+): Promise<SavedSets> {
   const { ipsets, family, desired, mayHaveSets = false, looksCloser = false } = options
   if (desired !== undefined && desired.sets.length > 0) {
     return ipsets.read({ thorough: looksCloser, family })

@@ -7,9 +7,8 @@ import { baseChains, chainNames, isOurChain, readMarker } from './chain.ts'
 import type { BaseChain, Desired } from './chain.ts'
 import type { Difference } from './compare.ts'
 import { compilePolicy } from './compile.ts'
-import { enforceFamily, mayStay } from './enforce.ts'
+import { enforceFamily, mayStay, readSets } from './enforce.ts'
 import { isStaticName } from './ipset-text.ts'
-import { noSets } from './ipset-read.ts'
 import type { SavedSets } from './ipset-read.ts'
 import type { Ipsets } from './ipsets.ts'
 import type { LogTarget } from './log-text.ts'
@@ -86,8 +85,12 @@ export async function keepFamily(
   const nothingDone = { wrote: false, drift: [], notes: [], moves, left: [] }
   try {
     if (options.wanted.kind === 'whatever is there') {
-      const table = await options.tables.read(options.backend, options.family)
-      return { ...nothingDone, seen: describe(table, noSets, false) }
+      const { tables, ipsets, backend, family } = options
+      const [table, sets] = await Promise.all([
+        tables.read(backend, family),
+        readSets({ ipsets, family, desired: undefined, mayHaveSets: true }),
+      ])
+      return { ...nothingDone, seen: describe(table, sets, false) }
     }
     const desired = options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options) : undefined
     const result = await enforceFamily({
