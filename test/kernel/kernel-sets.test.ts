@@ -49,8 +49,17 @@ test('sets of an agent before go with its rules, also when it was not known at f
   const tables = await openTables(host)
   const keep = async (last: FamilyOutcome | undefined, wanted: Wanted) =>
     keepFamily(last, {
-      ...{ tables, ipsets, backend, family: 'ipv4', wanted, logTarget: 'nflog' },
-      ...{ rewrite: false, looksCloser: false, dryRun: false, mayWrite: async () => {}, now: 0 },
+      tables,
+      ipsets,
+      backend,
+      family: 'ipv4',
+      wanted,
+      logTarget: 'nflog',
+      rewrite: false,
+      looksCloser: false,
+      dryRun: false,
+      mayWrite: async () => {},
+      now: 0,
     })
   const first = await keep(undefined, { kind: 'whatever is there' })
   expect(first.seen?.sets).toBe(1)
