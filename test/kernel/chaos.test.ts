@@ -156,11 +156,17 @@ describe.each(backends)('chaos on iptables-%s', (backend) => {
       'echo held; read -r line',
     ])
     await once(holder.stdout, 'data')
-    const heldAt = performance.now()
     await mount.write({ 'worker.yaml': rulesetOf({ rules: [ssh], defaults: { ingress: 'drop' } }) })
-    await expect.poll(async () => childrenOf(agent.pid), { timeout: 45_000 }).toContain('iptables-legacy')
-    // Three seconds are longer than any commit takes by itself.
-    await expect.poll(() => performance.now() - heldAt, { timeout: 45_000 }).toBeGreaterThan(3_000)
+    // Who only reads waits for no lock. Three seconds are longer than any commit takes by itself.
+    let waiting: readonly string[] = []
+    let since = performance.now()
+    const waited = async () => {
+      const now = await childrenOf(agent.pid, 'iptables-legacy')
+      if (!now.some((pid) => waiting.includes(pid))) since = performance.now()
+      waiting = now
+      return performance.now() - since
+    }
+    await expect.poll(waited, { timeout: 45_000 }).toBeGreaterThan(3_000)
     expect(await sandbox.internet.probe({ protocol: 'tcp', address: nodeAddress.ipv4, port: 80 })).toBe(
       'refused',
     )
@@ -173,10 +179,10 @@ describe.each(backends)('chaos on iptables-%s', (backend) => {
   })
 })
 
-/** Names of the programs a process has started that still run. */
-async function childrenOf(parent: number): Promise<string> {
-  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+/** Numbers of the processes that one has started, which still run a program of this name. */
+async function childrenOf(parent: number, name: string): Promise<string[]> {
+  const processes = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))
   const stats = processes.map(async (pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''))
-  const children = (await Promise.all(stats)).map((stat) => /\((.*)\) \S (\d+)/.exec(stat))
-  return children.flatMap((found) => (found?.[2] === String(parent) ? [found[1]] : [])).join(' ')
+  const fields = (await Promise.all(stats)).map((stat) => /^(\d+) \((.*)\) \S (\d+)/.exec(stat) ?? [])
+  return fields.flatMap(([, pid = '', of, by]) => (of === name && by === String(parent) ? [pid] : []))
 }

@@ -38,7 +38,7 @@ describe.each(await usableBackends())('a program on iptables-%s', (backend) => {
     tools = await createTools()
     mount = await createMount({ 'worker.yaml': rulesetWith(port) })
     const never = ['--verify-schedule', '0 0 1 1 *', '--reapply-schedule', '0 0 1 1 *']
-    const args = ['--backend', backend, '--command-timeout', '1', '--confirm-deadline', '1', ...never]
+    const args = ['--backend', backend, '--command-timeout', '1', '--confirm-deadline', '3', ...never]
     agent = await startAgent(host, { rules: mount.folder, env: tools.env, args })
     await agent.next(isWell)
   })
