@@ -115,11 +115,12 @@ const urgent: ReadonlySet<Trigger['reason']> = new Set([
 ])
 
 function inForce(kept: Memory['families']): InForce[] {
-  return Object.entries(kept).map(([family, { seen, wrote, error }]) => ({
+  return Object.entries(kept).map(([family, { seen, wrote, mayHold, error }]) => ({
     family,
     ...(seen === undefined ? {} : { ruleset: seen.ruleset }),
     asWanted: seen?.asWanted === true,
     wrote,
+    ...(mayHold === undefined ? {} : { mayHold }),
     ...(error === undefined ? {} : { failure: error.message }),
   }))
 }

@@ -24,6 +24,8 @@ export type InForce = {
   readonly ruleset?: string
   readonly asWanted: boolean
   readonly wrote: boolean
+  /** What was written was not read back, so it may be there all the same. */
+  readonly mayHold?: true
   readonly failure?: string
 }
 
@@ -58,7 +60,7 @@ export type TrialEffects = AttemptEffects & {
 export type Trials = {
   /** What should be in force in this pass. */
   readonly choose: (candidate: Candidate) => Promise<Choice>
-  /** Resolves when the next agent would know of what was chosen: not before may it be put in force. */
+  /** Asked before anything is written; resolves when the next agent would know of what was chosen. */
   readonly noted: () => Promise<void>
   /** Takes note of what the pass has left in force. */
   readonly settle: (inForce: readonly InForce[]) => Promise<void>
@@ -225,15 +227,21 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (isInForce) return { kind: 'candidate', widens: false }
       return isKept ? { kind: 'candidate', widens: true } : standing()
     },
-    noted: async () => attempt?.noted(),
+    async noted() {
+      // Whatever becomes of the pass: rules that are found later were not there before the change.
+      if (isChosen && attempt !== undefined) unconfirmed ??= trialOf(attempt)
+      await attempt?.noted()
+    },
     async settle(inForce) {
       await attempt?.noted()
       const isFirst = latest === undefined
       latest = inForce
       const holds = isChosen && inForce.some(({ ruleset }) => ruleset === attempt?.subject.hash)
-      if (attempt?.phase() === 'ready' && holds) {
+      // What cannot be read may cut the node off all the same: the time runs.
+      const mayHold = holds || (isChosen && inForce.some((each) => each.mayHold === true))
+      if (attempt?.phase() === 'ready' && mayHold) {
         const isOld = unconfirmed === undefined && inForce.every(({ wrote, asWanted }) => asWanted && !wrote)
-        unconfirmed = { hash: attempt.subject.hash, passedBefore: attempt.passedBefore() }
+        unconfirmed = trialOf(attempt)
         if (isOld) attempt.pass()
         else attempt.begin()
       } else if (isTried(attempt) && inForce.some(({ wrote }) => wrote)) {
@@ -287,6 +295,10 @@ function describeWide(wide: Wide | undefined): string[] {
   return [
     `failsafes stay as wide as if nothing were known of the cluster: with narrow ones ${wide.probe} failed: ${wide.reason}; they are not tried again until the rulesets change`,
   ]
+}
+
+function trialOf({ subject, passedBefore }: Attempt): Pick<Trial, 'hash' | 'passedBefore'> {
+  return { hash: subject.hash, passedBefore: passedBefore() }
 }
 
 function isTried(attempt: Attempt | undefined): attempt is Attempt {

@@ -156,6 +156,45 @@ describe('a change of rules', () => {
     expect(node.rolledBack).toMatchObject([{ probe: 'ipv6', reason: 'the kernel refused it' }])
   })
 
+  test('that cannot be read back is rolled back at the deadline', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.unreadable.add('ipv4').add('ipv6')
+    node.write(bad)
+    await node.run()
+    expect(node.kernel()).toBe('bad-lease')
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ hash: 'bad-lease', probe: 'lease' }])
+  })
+
+  test('that works and cannot be read back is rolled back, and the reason is told', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.unreadable.add('ipv4').add('ipv6')
+    node.write(better)
+    await node.run()
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ probe: 'ipv4', reason: 'it cannot be read back' }])
+  })
+
+  test('that can be read only later is tried all the same', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.unreadable.add('ipv4').add('ipv6')
+    node.write(bad)
+    await node.run()
+    node.unreadable.clear()
+    await node.run()
+    expect(node.confirmed).toEqual(['good'])
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+  })
+
   test('is confirmed where a family was broken before it', async () => {
     const node = await createVirtualNode(cuts)
     node.refusing.add('ipv6')
