@@ -97,6 +97,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   let unconfirmed: Pick<Trial, 'hash' | 'passedBefore'> | undefined = keeping.trial()
   let subject: Subject | undefined
   let isDue = false
+  /** What stands is put in force first. */
+  let mustAskAgain = false
   /** Whether it is the attempt's subject that the pass under way puts in force, and not what it is to replace. */
   let isChosen = false
   /** A pass waits here for what may change: it need not be asked for another one. */
@@ -139,9 +141,12 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   const rollBack = async (failed: Attempt) => {
     const [first] = [...failed.failures(), ...brokenFamilies(latest, soundBefore)]
     const at = effects.now().toISOString()
+    const { hash } = failed.subject
+    // A comment may have changed in the middle: that was no other try.
+    const { files } = subject?.hash === hash ? subject : failed.subject
     const quarantined = {
-      hash: failed.subject.hash,
-      text: digestOf(failed.subject.files),
+      hash,
+      text: digestOf(files),
       probe: first?.name ?? 'unknown',
       reason: first?.failure ?? 'the deadline is over',
       at,
@@ -173,7 +178,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     if (isNew) effects.onConfirmed(passed.subject.hash)
   }
   /** Why the candidate is not even tried now; undefined: it is. */
-  const obstacleFor = (change: Subject): Progress | 'read back first' | undefined => {
+  const obstacleFor = (change: Subject, isBack: boolean): Progress | 'read back first' | undefined => {
     const { hash, files } = change
     if (hash === keeping.lastGoodHash()) {
       return latest === undefined && unconfirmed === undefined ? 'read back first' : undefined
@@ -181,6 +186,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const quarantined = keeping.quarantined(hash)
     if (quarantined !== undefined && quarantined.text === digestOf(files))
       return { kind: 'rolled back', hash, quarantined }
+    // Else one edit after another could keep a node cut off for as long as they come.
+    if (isBack) return 'read back first'
     if (attempt?.subject.hash === hash || hash === noRulesets.hash) return undefined
     const turn = effects.turnOf(change, [undefined, noRulesets.hash].includes(keeping.lastGoodHash()))
     if (turn.kind !== 'go') return { ...turn, hash }
@@ -193,8 +200,10 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     async choose(candidate) {
       progress = undefined
       isDue = false
+      mustAskAgain = false
       isChosen = false
-      if (attempt?.phase() === 'failed') await rollBack(attempt)
+      const isBack = attempt?.phase() === 'failed'
+      if (attempt !== undefined && isBack) await rollBack(attempt)
       subject = subjectOf(candidate, subject)
       if (subject === undefined) {
         endAttempt()
@@ -206,10 +215,10 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
         endAttempt()
         return { kind: 'candidate', widens: untried().length > 0 }
       }
-      const obstacle = obstacleFor(subject)
+      const obstacle = obstacleFor(subject, isBack)
       if (obstacle !== undefined) {
         endAttempt()
-        isDue = obstacle === 'read back first'
+        mustAskAgain = isDue = obstacle === 'read back first'
         progress =
           obstacle === 'read back first'
             ? { kind: 'confirming', hash, isInForce: false, probes: [] }
@@ -234,7 +243,6 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     },
     async settle(inForce) {
       await attempt?.noted()
-      const isFirst = latest === undefined
       latest = inForce
       const holds = isChosen && inForce.some(({ ruleset }) => ruleset === attempt?.subject.hash)
       // What cannot be read may cut the node off all the same: the time runs.
@@ -261,7 +269,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (subject !== undefined && progress?.kind === 'rolled back') effects.onOutcome(subject, 'rolled-back')
       else if (subject !== undefined && subject.hash === keeping.lastGoodHash())
         effects.onOutcome(subject, 'confirmed')
-      if (isFirst && isDue) effects.onChange()
+      if (mustAskAgain) effects.onChange()
     },
     catchUp: keeping.catchUp,
     progress: () => progress,

@@ -263,6 +263,38 @@ describe('in the middle of a change', () => {
     expect(node.rolledBack).toMatchObject([{ hash: 'bad-all', probe: 'api server' }])
   })
 
+  test('an edit of a comment is no other try: the rules of before are back at the deadline', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.write(bad)
+    await node.run()
+    node.write({ ...bad, comment: 'the same' })
+    await node.run()
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.history).toEqual(['none', 'good', 'bad-lease', 'good'])
+    expect(node.trials().progress()).toMatchObject({ kind: 'rolled back' })
+  })
+
+  test.each([
+    ['of the same meaning', { ...bad, comment: 'once more' }, 'bad-lease'],
+    ['that works', better, 'better'],
+  ])(
+    'a text %s that comes with the deadline is tried after the rules of before are back',
+    async (_, text, last) => {
+      const node = await createVirtualNode(cuts)
+      node.write(good)
+      await node.run()
+      node.write(bad)
+      await node.run()
+      node.write(text)
+      await node.expire()
+      expect(node.history).toEqual(['none', 'good', 'bad-lease', 'good', last])
+      expect(node.rolledBack).toHaveLength(1)
+    },
+  )
+
   test('taking it back needs no probes', async () => {
     const node = await confirming()
     node.write(good)
