@@ -123,6 +123,12 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const tried = keeping.narrowed()
     return tried === undefined ? [] : (subject?.narrowed ?? []).filter((set) => !tried.includes(set))
   }
+  /** Of the first rules of all an agent has noted that they are rolled back, but could not that nothing was before. */
+  const endRollback = async () => {
+    const isTakenBack = unconfirmed !== undefined && keeping.quarantined(unconfirmed.hash) !== undefined
+    if (!isTakenBack || keeping.lastGoodHash() !== undefined) return
+    await keeping.keepLastGood(noRulesets, effects.now().toISOString())
+  }
   const begin = (next: Subject): Attempt => {
     endAttempt()
     if (unconfirmed === undefined) {
@@ -159,7 +165,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       return
     }
     if (keeping.lastGoodHash() === undefined) await keeping.keepLastGood(noRulesets, at)
-    await keeping.note({ trial: undefined, quarantined })
+    await keeping.note({ trial: keeping.hasLastGood() ? undefined : keeping.trial(), quarantined })
     effects.onRolledBack(quarantined)
   }
   /** Not before the store has what was confirmed: without either the next agent would return to what was before. */
@@ -204,6 +210,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       isChosen = false
       const isBack = attempt?.phase() === 'failed'
       if (attempt !== undefined && isBack) await rollBack(attempt)
+      await endRollback()
       subject = subjectOf(candidate, subject)
       if (subject === undefined) {
         endAttempt()

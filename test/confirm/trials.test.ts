@@ -84,6 +84,33 @@ describe('a change of rules', () => {
     expect(node.rolledBack).toHaveLength(1)
   })
 
+  test.each([
+    ['full', true],
+    ['nearly full', 'nearly'],
+  ] as const)(
+    'the first of all is taken back by the next agent too, where the disk was %s and nobody came to the kernel',
+    async (_, full) => {
+      const first = await createVirtualNode(cuts)
+      first.write(bad)
+      await first.run()
+      first.disk.full = full
+      await first.expire()
+      expect(first.disk.lastGood).toBeUndefined()
+      // The one before was killed between the disk and the kernel.
+      const node = await createVirtualNode(cuts, ['api server', 'lease'], 'bad-lease')
+      node.disk.journal = first.disk.journal
+      node.write(bad)
+      await node.restart()
+      await node.expire()
+      expect(node.kernel()).toBe('none')
+      expect(node.disk).toMatchObject({
+        lastGood: { hash: 'none' },
+        journal: { quarantined: [{ hash: 'bad-lease' }] },
+      })
+      expect(node.disk.journal.trial).toBeUndefined()
+    },
+  )
+
   test('cannot be rolled back by what did not work before it', async () => {
     const node = await createVirtualNode(cuts)
     node.write(good)
