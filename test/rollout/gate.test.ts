@@ -152,3 +152,13 @@ test.each([
     expect(askBoth()).toEqual(['wait', 'wait'])
   },
 )
+
+test('a node that somebody has switched off while it waited for its turn holds nobody up', async () => {
+  const { ask, cluster, time, names } = createGates(nodes(3))
+  const rulesets = [{ ...rulesetWith([]), rollout: usual }]
+  const [first = '', second = ''] = orderOf(names, 'a').names
+  const standsBefore = { [progressAnnotation]: 'a waiting', 'node-firewall.io/mode': 'off' }
+  await Promise.all([cluster.patch(first, standsBefore), time.run(1000)])
+  await time.run(5 * minute, () => ask(second, 'a', rulesets)?.kind === 'go')
+  expect(ask(second, 'a', rulesets)).toEqual({ kind: 'go' })
+})
