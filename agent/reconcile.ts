@@ -115,11 +115,12 @@ const urgent: ReadonlySet<Trigger['reason']> = new Set([
 ])
 
 function inForce(kept: Memory['families']): InForce[] {
-  return Object.entries(kept).map(([family, { seen, wrote, error }]) => ({
+  return Object.entries(kept).map(([family, { seen, wrote, mayHold, error }]) => ({
     family,
     ...(seen === undefined ? {} : { ruleset: seen.ruleset }),
     asWanted: seen?.asWanted === true,
     wrote,
+    ...(mayHold === undefined ? {} : { mayHold }),
     ...(error === undefined ? {} : { failure: error.message }),
   }))
 }
@@ -164,11 +165,11 @@ function announceNewRules(
   if (wanted.kind !== 'policy') return
   const last = before.decision?.wanted
   const isSame = wanted === last || (last?.kind === 'policy' && last.policy === wanted.policy)
-  // After a rollback a family may have taken the rules of before only now.
-  if (isSame && !after.isOwed) return
   const written = families.filter((family) => {
     const outcome = after.families[family]
-    return (outcome?.wrote === true || after.isResumed) && outcome?.seen?.asWanted === true
+    // A family that could not be written, or read back, may have taken the rules only now.
+    const isNew = !isSame || after.isOwed || before.families[family]?.error !== undefined
+    return isNew && (outcome?.wrote === true || after.isResumed) && outcome?.seen?.asWanted === true
   })
   if (written.length > 0) effects.onNewRules(wanted.policy, written)
 }

@@ -1,10 +1,12 @@
 import type { ConfigMaps } from '../cluster/config-maps.ts'
+import type { Override } from '../confirm/break-glass.ts'
 import { createKeeping, noStore } from '../confirm/keeping.ts'
 import { createOnlooker } from '../confirm/onlooker.ts'
 import type { TargetPid } from '../host/exec.ts'
 import { readRulesetFiles } from '../host/ruleset-files.ts'
 import { readStateFolder } from '../host/state-folder.ts'
 import type { Backend } from '../netfilter/backend.ts'
+import type { Decision } from '../policy/decide.ts'
 import { reconcile } from '../reconcile.ts'
 import { noMemory } from '../pass.ts'
 import { hasErrors, parseRulesets } from '../ruleset/parse.ts'
@@ -78,7 +80,7 @@ export async function verify({
   if (override !== undefined) console.log(`compared with mode ${override.mode}, by order of ${override.by}`)
   const problems = memory.decision?.problems ?? []
   for (const problem of problems) console.error(formatProblem(problem))
-  if (hasErrors(problems) || memory.decision?.wanted.kind === 'whatever is there') {
+  if (hasErrors(problems) || isUnknown(memory.decision, override)) {
     console.log(`unknown: ${status.message}`)
     return unknown
   }
@@ -92,6 +94,12 @@ export async function verify({
     return left.length === 0 ? inSync : drifted
   })
   return Math.max(...codes)
+}
+
+/** An audit that cannot be resolved here is none of which could be told what it would be. */
+function isUnknown(decision: Decision | undefined, override: Override | undefined): boolean {
+  if (decision === undefined || decision.wanted.kind === 'whatever is there') return true
+  return override?.mode === 'audit' && decision.obstacle !== undefined
 }
 
 /** The text that an agent would go by: of the mounted files, or of the API before the kubelet has brought it. */

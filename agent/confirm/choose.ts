@@ -31,7 +31,10 @@ export async function choose(
   }
 }
 
-/** What is to be in force while somebody has broken the glass: nothing, or the candidate as an audit. */
+/**
+ * What is to be in force while somebody has broken the glass: nothing, or the candidate as an audit. Where that cannot be
+ * resolved now, what denies must not stand in for it: then it is nothing.
+ */
 export function override(
   { mode }: Override,
   candidate: Decision,
@@ -39,5 +42,8 @@ export function override(
   known: Known,
 ): Decision {
   if (mode === 'off') return { ...candidate, wanted: { kind: 'nothing' } }
-  return decide(last, { ...known, audits: true })
+  const audited = decide(last, { ...known, audits: true })
+  const { wanted } = audited
+  const isAudit = wanted.kind === 'policy' && wanted.policy.mode === 'audit'
+  return isAudit ? audited : { ...audited, wanted: { kind: 'nothing' } }
 }

@@ -24,6 +24,8 @@ export type InForce = {
   readonly ruleset?: string
   readonly asWanted: boolean
   readonly wrote: boolean
+  /** What was written was not read back, so it may be there all the same. */
+  readonly mayHold?: true
   readonly failure?: string
 }
 
@@ -58,7 +60,7 @@ export type TrialEffects = AttemptEffects & {
 export type Trials = {
   /** What should be in force in this pass. */
   readonly choose: (candidate: Candidate) => Promise<Choice>
-  /** Resolves when the next agent would know of what was chosen: not before may it be put in force. */
+  /** Asked before anything is written; resolves when the next agent would know of what was chosen. */
   readonly noted: () => Promise<void>
   /** Takes note of what the pass has left in force. */
   readonly settle: (inForce: readonly InForce[]) => Promise<void>
@@ -95,6 +97,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   let unconfirmed: Pick<Trial, 'hash' | 'passedBefore'> | undefined = keeping.trial()
   let subject: Subject | undefined
   let isDue = false
+  /** What stands is put in force first. */
+  let mustAskAgain = false
   /** Whether it is the attempt's subject that the pass under way puts in force, and not what it is to replace. */
   let isChosen = false
   /** A pass waits here for what may change: it need not be asked for another one. */
@@ -119,6 +123,12 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const tried = keeping.narrowed()
     return tried === undefined ? [] : (subject?.narrowed ?? []).filter((set) => !tried.includes(set))
   }
+  /** Of the first rules of all an agent has noted that they are rolled back, but could not that nothing was before. */
+  const endRollback = async () => {
+    const isTakenBack = unconfirmed !== undefined && keeping.quarantined(unconfirmed.hash) !== undefined
+    if (!isTakenBack || keeping.lastGoodHash() !== undefined) return
+    await keeping.keepLastGood(noRulesets, effects.now().toISOString())
+  }
   const begin = (next: Subject): Attempt => {
     endAttempt()
     if (unconfirmed === undefined) {
@@ -137,9 +147,12 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   const rollBack = async (failed: Attempt) => {
     const [first] = [...failed.failures(), ...brokenFamilies(latest, soundBefore)]
     const at = effects.now().toISOString()
+    const { hash } = failed.subject
+    // A comment may have changed in the middle: that was no other try.
+    const { files } = subject?.hash === hash ? subject : failed.subject
     const quarantined = {
-      hash: failed.subject.hash,
-      text: digestOf(failed.subject.files),
+      hash,
+      text: digestOf(files),
       probe: first?.name ?? 'unknown',
       reason: first?.failure ?? 'the deadline is over',
       at,
@@ -152,7 +165,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       return
     }
     if (keeping.lastGoodHash() === undefined) await keeping.keepLastGood(noRulesets, at)
-    await keeping.note({ trial: undefined, quarantined })
+    await keeping.note({ trial: keeping.hasLastGood() ? undefined : keeping.trial(), quarantined })
     effects.onRolledBack(quarantined)
   }
   /** Not before the store has what was confirmed: without either the next agent would return to what was before. */
@@ -171,7 +184,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     if (isNew) effects.onConfirmed(passed.subject.hash)
   }
   /** Why the candidate is not even tried now; undefined: it is. */
-  const obstacleFor = (change: Subject): Progress | 'read back first' | undefined => {
+  const obstacleFor = (change: Subject, isBack: boolean): Progress | 'read back first' | undefined => {
     const { hash, files } = change
     if (hash === keeping.lastGoodHash()) {
       return latest === undefined && unconfirmed === undefined ? 'read back first' : undefined
@@ -179,6 +192,8 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const quarantined = keeping.quarantined(hash)
     if (quarantined !== undefined && quarantined.text === digestOf(files))
       return { kind: 'rolled back', hash, quarantined }
+    // Else one edit after another could keep a node cut off for as long as they come.
+    if (isBack) return 'read back first'
     if (attempt?.subject.hash === hash || hash === noRulesets.hash) return undefined
     const turn = effects.turnOf(change, [undefined, noRulesets.hash].includes(keeping.lastGoodHash()))
     if (turn.kind !== 'go') return { ...turn, hash }
@@ -191,8 +206,11 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     async choose(candidate) {
       progress = undefined
       isDue = false
+      mustAskAgain = false
       isChosen = false
-      if (attempt?.phase() === 'failed') await rollBack(attempt)
+      const isBack = attempt?.phase() === 'failed'
+      if (attempt !== undefined && isBack) await rollBack(attempt)
+      await endRollback()
       subject = subjectOf(candidate, subject)
       if (subject === undefined) {
         endAttempt()
@@ -204,10 +222,10 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
         endAttempt()
         return { kind: 'candidate', widens: untried().length > 0 }
       }
-      const obstacle = obstacleFor(subject)
+      const obstacle = obstacleFor(subject, isBack)
       if (obstacle !== undefined) {
         endAttempt()
-        isDue = obstacle === 'read back first'
+        mustAskAgain = isDue = obstacle === 'read back first'
         progress =
           obstacle === 'read back first'
             ? { kind: 'confirming', hash, isInForce: false, probes: [] }
@@ -225,15 +243,20 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (isInForce) return { kind: 'candidate', widens: false }
       return isKept ? { kind: 'candidate', widens: true } : standing()
     },
-    noted: async () => attempt?.noted(),
+    async noted() {
+      // Whatever becomes of the pass: rules that are found later were not there before the change.
+      if (isChosen && attempt !== undefined) unconfirmed ??= trialOf(attempt)
+      await attempt?.noted()
+    },
     async settle(inForce) {
       await attempt?.noted()
-      const isFirst = latest === undefined
       latest = inForce
       const holds = isChosen && inForce.some(({ ruleset }) => ruleset === attempt?.subject.hash)
-      if (attempt?.phase() === 'ready' && holds) {
+      // What cannot be read may cut the node off all the same: the time runs.
+      const mayHold = holds || (isChosen && inForce.some((each) => each.mayHold === true))
+      if (attempt?.phase() === 'ready' && mayHold) {
         const isOld = unconfirmed === undefined && inForce.every(({ wrote, asWanted }) => asWanted && !wrote)
-        unconfirmed = { hash: attempt.subject.hash, passedBefore: attempt.passedBefore() }
+        unconfirmed = trialOf(attempt)
         if (isOld) attempt.pass()
         else attempt.begin()
       } else if (isTried(attempt) && inForce.some(({ wrote }) => wrote)) {
@@ -253,7 +276,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       if (subject !== undefined && progress?.kind === 'rolled back') effects.onOutcome(subject, 'rolled-back')
       else if (subject !== undefined && subject.hash === keeping.lastGoodHash())
         effects.onOutcome(subject, 'confirmed')
-      if (isFirst && isDue) effects.onChange()
+      if (mustAskAgain) effects.onChange()
     },
     catchUp: keeping.catchUp,
     progress: () => progress,
@@ -287,6 +310,10 @@ function describeWide(wide: Wide | undefined): string[] {
   return [
     `failsafes stay as wide as if nothing were known of the cluster: with narrow ones ${wide.probe} failed: ${wide.reason}; they are not tried again until the rulesets change`,
   ]
+}
+
+function trialOf({ subject, passedBefore }: Attempt): Pick<Trial, 'hash' | 'passedBefore'> {
+  return { hash: subject.hash, passedBefore: passedBefore() }
 }
 
 function isTried(attempt: Attempt | undefined): attempt is Attempt {

@@ -6,7 +6,7 @@ import type { Cut, Cutting } from './cut.ts'
 import { judgeBy, viewOf } from './is-denied.ts'
 
 export type Cutter = {
-  /** Cuts what a policy that has just come into force denies; of several asked for meanwhile, only the last. */
+  /** Cuts what a policy that has just come into force denies; of several for a family meanwhile, only the last. */
   start(policy: Policy, families: readonly Family[]): void
   /** Resolves when there is nothing left to do. */
   settled(): Promise<void>
@@ -21,14 +21,17 @@ export type CutterOptions = Pick<Cutting, 'findNamespaces'> & {
 
 /** Cuts connections beside the passes: it takes up to seconds, in which drift has to be healed. */
 export function createCutter({ onCut, ...how }: CutterOptions): Cutter {
-  let next: { readonly policy: Policy; readonly families: readonly Family[] } | undefined
+  const waiting = new Map<Family, Policy>()
   let working: Promise<void> | undefined
   const work = async () => {
-    for (let job = next; job !== undefined; job = next) {
-      next = undefined
-      const { policy, families } = job
-      const ofPolicy = { ...how, isDenied: judgeBy(policy), node: viewOf(policy) }
-      const cuts = await Promise.all(families.map(async (family) => cutDenied({ ...ofPolicy, family })))
+    while (waiting.size > 0) {
+      const due = [...waiting]
+      waiting.clear()
+      const cuts = await Promise.all(
+        due.map(async ([family, policy]) =>
+          cutDenied({ ...how, isDenied: judgeBy(policy), node: viewOf(policy), family }),
+        ),
+      )
       const cut = addUp(cuts)
       if (cut.cut + cut.failed + cut.notes.length > 0) onCut(cut)
     }
@@ -36,7 +39,7 @@ export function createCutter({ onCut, ...how }: CutterOptions): Cutter {
   }
   return {
     start(policy, families) {
-      next = { policy, families }
+      for (const family of families) waiting.set(family, policy)
       working ??= work()
     },
     async settled() {

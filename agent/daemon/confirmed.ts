@@ -74,7 +74,8 @@ export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): C
           throw error
         })
       }
-      if (hasTaint) await takeTaint()
+      // The node has joined to keep to what is written now, and not to what was before.
+      if (hasTaint && memory.progress === undefined) await takeTaint()
     } catch (error) {
       if (!isExpected(error)) throw error
       log.warn({ err: error }, 'what follows a confirmed change could not be done; it is tried again')
@@ -82,7 +83,9 @@ export function createConfirmed({ log, boot, removeTaint }: ConfirmedOptions): C
   }
   return {
     note(memory) {
-      if (memory.progress === undefined && isInForce(memory)) work = work.then(async () => follow(memory))
+      // What stands while another change waits, is stopped or was rolled back was confirmed before.
+      const isTried = memory.progress?.kind === 'confirming'
+      if (!isTried && isInForce(memory)) work = work.then(async () => follow(memory))
     },
     renewNode: () => void (hasTaint = removeTaint !== undefined),
     settled: async () => work,

@@ -60,6 +60,7 @@ export function createRollouts(options: RolloutOptions): Rollouts {
     },
     onOutcome(change, outcome) {
       if (hasPlan(change)) gate.settled(change.hash, outcome)
+      else gate.leave()
     },
     async stop() {
       ended.abort()

@@ -1,3 +1,5 @@
+import { modeFile } from './mode-file.ts'
+
 /**
  * The script that the host runs at its start, in a shell as POSIX describes it. Its data are beside it, under its own
  * name without `.sh`. It ends with 0 whatever happens: a unit that fails would help nobody.
@@ -61,6 +63,14 @@ restore_family() {
   fi
 }
 
+# Whoever has switched the node off there while no agent ran, and starts it anew, must not meet the rules again.
+mode=${'$'}{file%/*}/${modeFile}
+if [ -f "$mode" ]; then
+  ordered=$(head -c 64 "$mode" | tr -d '[:space:]')
+  case $ordered in
+    off | audit) give_up "$mode says $ordered" ;;
+  esac
+fi
 [ -f "$file" ] || give_up "there is no $file"
 has sha256sum || give_up "there is no sha256sum to check $file with"
 wanted=$(sed -n '1s/.*"sha256":"\([0-9a-f]*\)".*/\1/p' "$file")

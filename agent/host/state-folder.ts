@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Journal } from '../confirm/generation.ts'
@@ -17,32 +18,51 @@ export class StateFolderError extends OutsideError {
   override readonly name = 'StateFolderError'
 }
 
+/** A disk may hang, and be it that the rules have cut the node off from it: to take them back must not wait for it. */
+const patienceMs = 10_000
+
+export type StateFolderOptions = {
+  /** How long a call that saves may take. */
+  readonly limitMs?: number
+  readonly write?: typeof writeSealed
+}
+
 /**
  * What the agent keeps on the host, in a folder that saving makes if need be. Calls are carried out one at a time, in
- * the order they came. Reading never rejects for what can be in the folder; saving rejects with a StateFolderError, and
- * what was saved before is then whole.
+ * the order they came. Reading never rejects for what can be in the folder; saving rejects with a StateFolderError, also
+ * when it takes too long, and what was saved before is then whole.
  */
-export function openStateFolder(folder: string): Store {
-  const inTurn = createQueue()
+export function openStateFolder(folder: string, options: StateFolderOptions = {}): Store {
+  const { write = writeSealed, limitMs = patienceMs } = options
+  const takeTurn = createQueue()
   const save = async (name: Name, chunks: readonly Uint8Array[]) => {
     const file = join(folder, name)
     try {
       // What is left of a write that was cut off may be what fills the disk.
       await removeTemporaries(folder, names).catch(ignoreSystemError)
-      await writeSealed(file, chunks)
+      await write(file, chunks)
     } catch (error) {
       if (!isExpected(error)) throw error
       throw new StateFolderError(`saving ${file}: ${messageOf(error)}`, { cause: error })
     }
   }
+  /** What nobody waits for any more when its turn comes is not begun: it may be old by then. */
+  const saveInTime = async (name: Name, chunks: readonly Uint8Array[]) => {
+    const over = AbortSignal.timeout(limitMs)
+    const overdue = once(over, 'abort').then(() => {
+      throw new StateFolderError(`saving ${join(folder, name)}: no end after ${limitMs / 1000} s`)
+    })
+    const saving = takeTurn(async () => (over.aborted ? undefined : save(name, chunks)))
+    await Promise.race([saving, overdue])
+  }
   return {
     read: async () =>
-      inTurn(async () => {
+      takeTurn(async () => {
         await removeTemporaries(folder, names).catch(ignoreSystemError)
         return readStateFolder(folder)
       }),
-    saveLastGood: async (generation) => inTurn(async () => save('last-good', encodeGeneration(generation))),
-    saveJournal: async (journal) => inTurn(async () => save('journal', encodeJournal(journal))),
+    saveLastGood: async (generation) => saveInTime('last-good', encodeGeneration(generation)),
+    saveJournal: async (journal) => saveInTime('journal', encodeJournal(journal)),
   }
 }
 

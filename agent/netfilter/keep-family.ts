@@ -27,6 +27,8 @@ export type FamilyOutcome = {
   /** What was seen in force, as wanted; what differs from it later is drift. */
   readonly desired?: Desired
   readonly wrote: boolean
+  /** A commit was made, and what came of it could not be read back. */
+  readonly mayHold?: true
   readonly drift: readonly Drift[]
   readonly notes: readonly string[]
   /** When the jump was moved before rules of others, as `now` has it: too often is a war. */
@@ -83,6 +85,7 @@ export async function keepFamily(
 ): Promise<FamilyOutcome> {
   const moves = (last?.moves ?? []).filter((at) => at > options.now - moveBudget.windowMs)
   const nothingDone = { wrote: false, drift: [], notes: [], moves, left: [] }
+  const { tables, hasCommitted } = noteCommits(options.tables)
   try {
     if (options.wanted.kind === 'whatever is there') {
       const { tables, ipsets, backend, family } = options
@@ -95,6 +98,7 @@ export async function keepFamily(
     const desired = options.wanted.kind === 'policy' ? compileOnce(options.wanted.policy, options) : undefined
     const result = await enforceFamily({
       ...options,
+      tables,
       desired,
       mayMove: moves.length < moveBudget.moves,
       // After a pass that failed it is not known what it has left.
@@ -117,11 +121,23 @@ export async function keepFamily(
     const seenBefore = lastSeen(last)
     return {
       ...nothingDone,
+      ...(hasCommitted() ? { mayHold: true as const } : {}),
       ...(seenBefore === undefined ? {} : { seenBefore }),
       ...(last?.desired === undefined ? {} : { desired: last.desired }),
       error,
     }
   }
+}
+
+/** Whether anything was committed, whatever came of it then. */
+function noteCommits(tables: Tables): { readonly tables: Tables; readonly hasCommitted: () => boolean } {
+  let hasCommitted = false
+  const restore: Tables['restore'] = async (...commit) => {
+    const notes = await tables.restore(...commit)
+    hasCommitted = true
+    return notes
+  }
+  return { tables: { ...tables, restore }, hasCommitted: () => hasCommitted }
 }
 
 const compiled = new WeakMap<Policy, Partial<Record<`${Family} ${LogTarget}`, Desired>>>()

@@ -65,6 +65,8 @@ export type RolloutGate = {
    * with a `rollout`.
    */
   readonly settled: (hash: string, outcome: 'confirmed' | 'rolled-back') => void
+  /** The same for rulesets without a `rollout`: what was asked for before them is over. */
+  readonly leave: () => void
   readonly stop: () => Promise<void>
 }
 
@@ -97,14 +99,15 @@ export function createRolloutGate(options: GateOptions): RolloutGate {
     running = Promise.all([running, runRollout(rollout, { ...options, say: writer.say }, signal)])
     return rollout
   }
+  const end = () => {
+    current?.abort()
+    current = undefined
+  }
   return {
     ask({ hash, rulesets, labels, bare }) {
       const selected = selectRulesets(rulesets, labels).rulesets
       const plan = planOf(selected)
-      if (plan === undefined || current?.hash !== hash) {
-        current?.abort()
-        current = undefined
-      }
+      if (plan === undefined || current?.hash !== hash) end()
       if (plan === undefined) return { kind: 'go' }
       const settings = { plan, selects: sameAs(rulesets, selected), bare }
       if (current === undefined) current = start(hash, settings)
@@ -112,10 +115,15 @@ export function createRolloutGate(options: GateOptions): RolloutGate {
       return current.turn
     },
     settled(hash, phase) {
-      // Of what another change has taken the place of, nobody wants to know any more.
-      if (current !== undefined && current.hash !== hash) return
+      // Else a change that was taken back would be claimed in time, and be in force at once when it comes again.
+      if (current?.hash !== hash) end()
       const early = current?.early ?? false
       writer.insist(formatProgress(hash, phase === 'confirmed' ? { phase, early } : { phase }))
+    },
+    leave() {
+      if (current === undefined) return
+      writer.insist(formatProgress(current.hash, { phase: 'waiting' }))
+      end()
     },
     async stop() {
       ended.abort()

@@ -42,7 +42,8 @@ export function standingOf(node: PeerNode | 'gone', { hash, selects }: Change): 
   const { annotations } = node
   const progress = parseProgress(annotations[progressAnnotation], hash)
   const { override } = judgeOverrides([{ by: 'the annotation', value: annotations[`${prefix}mode`] }])
-  if (override !== undefined && progress === undefined) return { phase: 'overridden' }
+  const hasBegun = progress !== undefined && progress.phase !== 'waiting'
+  if (override !== undefined && !hasBegun) return { phase: 'overridden' }
   if (progress !== undefined) return progress
   const state = annotations[`${prefix}state`]
   // It has had these rulesets in force since before anybody asked for a rollout.

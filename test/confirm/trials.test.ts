@@ -84,6 +84,33 @@ describe('a change of rules', () => {
     expect(node.rolledBack).toHaveLength(1)
   })
 
+  test.each([
+    ['full', true],
+    ['nearly full', 'nearly'],
+  ] as const)(
+    'the first of all is taken back by the next agent too, where the disk was %s and nobody came to the kernel',
+    async (_, full) => {
+      const first = await createVirtualNode(cuts)
+      first.write(bad)
+      await first.run()
+      first.disk.full = full
+      await first.expire()
+      expect(first.disk.lastGood).toBeUndefined()
+      // The one before was killed between the disk and the kernel.
+      const node = await createVirtualNode(cuts, ['api server', 'lease'], 'bad-lease')
+      node.disk.journal = first.disk.journal
+      node.write(bad)
+      await node.restart()
+      await node.expire()
+      expect(node.kernel()).toBe('none')
+      expect(node.disk).toMatchObject({
+        lastGood: { hash: 'none' },
+        journal: { quarantined: [{ hash: 'bad-lease' }] },
+      })
+      expect(node.disk.journal.trial).toBeUndefined()
+    },
+  )
+
   test('cannot be rolled back by what did not work before it', async () => {
     const node = await createVirtualNode(cuts)
     node.write(good)
@@ -156,6 +183,45 @@ describe('a change of rules', () => {
     expect(node.rolledBack).toMatchObject([{ probe: 'ipv6', reason: 'the kernel refused it' }])
   })
 
+  test('that cannot be read back is rolled back at the deadline', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.unreadable.add('ipv4').add('ipv6')
+    node.write(bad)
+    await node.run()
+    expect(node.kernel()).toBe('bad-lease')
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ hash: 'bad-lease', probe: 'lease' }])
+  })
+
+  test('that works and cannot be read back is rolled back, and the reason is told', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.unreadable.add('ipv4').add('ipv6')
+    node.write(better)
+    await node.run()
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.rolledBack).toMatchObject([{ probe: 'ipv4', reason: 'it cannot be read back' }])
+  })
+
+  test('that can be read only later is tried all the same', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.unreadable.add('ipv4').add('ipv6')
+    node.write(bad)
+    await node.run()
+    node.unreadable.clear()
+    await node.run()
+    expect(node.confirmed).toEqual(['good'])
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+  })
+
   test('is confirmed where a family was broken before it', async () => {
     const node = await createVirtualNode(cuts)
     node.refusing.add('ipv6')
@@ -223,6 +289,38 @@ describe('in the middle of a change', () => {
     expect(node.kernel()).toBe('good')
     expect(node.rolledBack).toMatchObject([{ hash: 'bad-all', probe: 'api server' }])
   })
+
+  test('an edit of a comment is no other try: the rules of before are back at the deadline', async () => {
+    const node = await createVirtualNode(cuts)
+    node.write(good)
+    await node.run()
+    node.write(bad)
+    await node.run()
+    node.write({ ...bad, comment: 'the same' })
+    await node.run()
+    await node.expire()
+    expect(node.kernel()).toBe('good')
+    expect(node.history).toEqual(['none', 'good', 'bad-lease', 'good'])
+    expect(node.trials().progress()).toMatchObject({ kind: 'rolled back' })
+  })
+
+  test.each([
+    ['of the same meaning', { ...bad, comment: 'once more' }, 'bad-lease'],
+    ['that works', better, 'better'],
+  ])(
+    'a text %s that comes with the deadline is tried after the rules of before are back',
+    async (_, text, last) => {
+      const node = await createVirtualNode(cuts)
+      node.write(good)
+      await node.run()
+      node.write(bad)
+      await node.run()
+      node.write(text)
+      await node.expire()
+      expect(node.history).toEqual(['none', 'good', 'bad-lease', 'good', last])
+      expect(node.rolledBack).toHaveLength(1)
+    },
+  )
 
   test('taking it back needs no probes', async () => {
     const node = await confirming()

@@ -48,6 +48,8 @@ export type VirtualNode = {
   readonly ailing: Set<string>
   /** The kernel takes no commits of these families. */
   readonly refusing: Set<string>
+  /** The kernel takes commits of these families, and what it holds then cannot be read. */
+  readonly unreadable: Set<string>
 }
 
 /** @param cuts which probes do not work while rulesets of a name are in force */
@@ -68,6 +70,7 @@ export async function createVirtualNode(
   const outcomes: string[] = []
   const ailing = new Set<string>()
   const refusing = new Set<string>()
+  const unreadable = new Set<string>()
   let deadlines: AbortController[] = []
   let written: Text | 'broken' | 'nothing' = 'nothing'
   const due = { isDue: false }
@@ -147,8 +150,16 @@ export async function createVirtualNode(
       }
       kernel.set(family, name)
       if (history.at(-1) !== name) history.push(name)
+      if (unreadable.has(family)) {
+        const failure = 'it cannot be read back'
+        return { family, asWanted: false, wrote: false, failure, ...(before !== name && { mayHold: true }) }
+      }
       return { family, ruleset: rulesetOfKernel(name), asWanted: true, wrote: isNew || before !== name }
     })
+  }
+  const commit = async (name: string) => {
+    if (hasLearnt || [...kernel.values()].some((before) => before !== name)) await trials.noted()
+    return put(name)
   }
   const node: VirtualNode = {
     kernel: () => [...new Set(kernel.values())].join(' / '),
@@ -159,6 +170,7 @@ export async function createVirtualNode(
     outcomes,
     ailing,
     refusing,
+    unreadable,
     turn: { kind: 'go' },
     trials: () => trials,
     write: (text) => void (written = text),
@@ -199,7 +211,7 @@ export async function createVirtualNode(
               asWanted: false,
               wrote: false,
             }))
-          : put(`${wanted}${by}`)
+          : await commit(`${wanted}${by}`)
       await trials.catchUp()
       await trials.settle(inForce)
     },

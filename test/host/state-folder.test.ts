@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openStateFolder, removeStateFolder, StateFolderError } from '../../agent/host/state-folder.ts'
+import { writeSealed } from '../../agent/host/sealed-file.ts'
 import type { Store } from '../../agent/confirm/keeping.ts'
 import { generation, journal } from './state-program.ts'
 
@@ -41,6 +42,30 @@ test('calls are carried out in the order they came', async () => {
   const saves = [1, 2, 3, 4, 5].map(async (number) => folder.saveJournal(journal(number)))
   expect(await folder.read()).toEqual({ ...nothing, ...journal(5) })
   await Promise.all(saves)
+})
+
+test('a disk that hangs keeps nobody waiting; what was given up before its turn is not written late', async () => {
+  const { promise: thawed, resolve: thaw } = Promise.withResolvers<void>()
+  const written: string[] = []
+  const hanging = openStateFolder(path, {
+    limitMs: 20,
+    async write(file, chunks) {
+      written.push(String(chunks[0]))
+      await thawed
+      await writeSealed(file, chunks)
+    },
+  })
+  for (const number of [1, 2]) {
+    const saving = hanging.saveJournal(journal(number))
+    await expect(saving).rejects.toThrow(StateFolderError)
+    await expect(saving).rejects.toThrow('journal: no end after 0.02 s')
+  }
+  await expect(hanging.saveLastGood(generation(1))).rejects.toThrow('last-good: no end after 0.02 s')
+  thaw()
+  expect(await hanging.read()).toEqual({ ...nothing, ...journal(1) })
+  expect(written).toHaveLength(1)
+  await openStateFolder(path).saveJournal(journal(3))
+  expect(await hanging.read()).toEqual({ ...nothing, ...journal(3) })
 })
 
 const bytes = fc.uint8Array({ maxLength: 3000, size: 'max' })

@@ -124,6 +124,14 @@ describe.each(await usableBackends())('at the start of a machine with iptables-%
     await other.close()
   })
 
+  test('a mode that means nothing, or is a folder, keeps nobody from it', async () => {
+    await writeFile(join(folder, 'mode'), 'offf\n')
+    expect(await start(host)).toContain('ipv4 is restored')
+    await rm(join(folder, 'mode'))
+    await mkdir(join(folder, 'mode'))
+    expect(await start(host)).toContain('chains of node-firewall are there already')
+  })
+
   test('the same script is harmless when it runs again, or after the agent', async () => {
     await start(host)
     const restored = await dump(host)
@@ -176,6 +184,11 @@ describe.each(await usableBackends())('at the start of a machine with iptables-%
       'nothing was in force',
       async () => saveBootRestore(folder, undefined),
       /nothing is restored: there is no /,
+    ],
+    [
+      'somebody has switched the node off',
+      async () => writeFile(join(folder, 'mode'), 'off\n'),
+      /nothing is restored: .*\/mode says off/,
     ],
   ])('nothing is restored from the file if %s', async (_name, damage, message) => {
     const before = await dump(host)

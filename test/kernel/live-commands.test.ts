@@ -114,6 +114,10 @@ describe.each(await usableBackends())('commands on a node of a cluster, iptables
     expect(overridden.exitCode).toBe(3)
     expect(overridden.stdout).toMatch(/^compared with mode off, by order of the annotation/)
     expect((await readdir(state)).toSorted()).toEqual(['journal', 'last-good'])
+
+    await bad.write({ 'worker.yaml': rulesetOf({ defaults: { ingress: 'drop' } }) })
+    await kept.saveJournal({ quarantined: [], mode: 'audit' })
+    expect(await compare()).toMatchObject({ exitCode: 4 })
     await Promise.all([bad.remove(), rm(state, { recursive: true })])
   })
 

@@ -18,6 +18,8 @@ async function pass(
   last: FamilyOutcome | undefined,
   held: SavedTable | undefined,
   mayWrite = async (steps: string[]): Promise<void> => void steps.push('may write'),
+  /** What the kernel holds after a commit; else what was wanted. */
+  kernel: { readonly committed?: SavedTable | 'unreadable' } = {},
 ): Promise<FamilyOutcome & { readonly steps: readonly string[] }> {
   const steps: string[] = []
   let table = held
@@ -30,7 +32,8 @@ async function pass(
       },
       async restore() {
         steps.push('rules')
-        table = whole
+        const { committed = whole } = kernel
+        table = committed === 'unreadable' ? undefined : committed
         return []
       },
     },
@@ -88,6 +91,18 @@ test('an agent that could not read anything at its start finds no drift then', a
   const blind = await pass(undefined, undefined)
   expect(await pass(blind, emptyTable)).toMatchObject({ wrote: true, drift: [] })
 })
+
+test.each([
+  ['cannot be read', 'unreadable'],
+  ['is something else', emptyTable],
+] as const)(
+  'a commit after which the table %s may hold all the same; none was made where nothing could be read before',
+  async (_, committed) => {
+    const outcome = await pass(undefined, emptyTable, undefined, { committed })
+    expect(outcome).toMatchObject({ wrote: false, mayHold: true, steps: ['may write', 'rules'] })
+    expect(await pass(undefined, undefined)).not.toHaveProperty('mayHold')
+  },
+)
 
 function tableOf({ chains, jumps }: Desired): SavedTable {
   const saved = (policy: string, texts: readonly string[]) => ({

@@ -129,3 +129,36 @@ test('a stop is lifted when the node that rolled back tries it again', async () 
   await time.run(20 * minute, () => ask(others[0] ?? '', 'a', rulesets)?.kind === 'go')
   expect(ask(others[0] ?? '', 'a', rulesets)).toEqual({ kind: 'go' })
 })
+
+test.each([
+  ['with a rollout', (gate: RolloutGate) => gate.settled('a', 'confirmed'), 'a confirmed'],
+  ['without one', (gate: RolloutGate) => gate.leave(), 'b waiting'],
+] as const)(
+  'a change that was taken back for rulesets %s goes no further, and has to wait again',
+  async (_, takeBack, told) => {
+    const { ask, gates, time, names, written } = createGates(nodes(4))
+    const rulesets = [{ ...rulesetWith([]), rollout: usual }]
+    const [canary = '', other = ''] = orderOf(names, 'b').names
+    const askBoth = () => [canary, other].map((name) => ask(name, 'b', rulesets)?.kind)
+    await time.run(5 * minute, () => askBoth()[0] === 'go')
+    expect(askBoth()).toEqual(['go', 'wait'])
+
+    for (const name of [canary, other]) takeBack(gates.get(name) as RolloutGate)
+    await time.run(minute)
+    const { length } = written
+    expect(written.slice(-2).toSorted()).toEqual([canary, other].map((name) => `${name} ${told}`).toSorted())
+    await time.run(120 * minute)
+    expect(written).toHaveLength(length)
+    expect(askBoth()).toEqual(['wait', 'wait'])
+  },
+)
+
+test('a node that somebody has switched off while it waited for its turn holds nobody up', async () => {
+  const { ask, cluster, time, names } = createGates(nodes(3))
+  const rulesets = [{ ...rulesetWith([]), rollout: usual }]
+  const [first = '', second = ''] = orderOf(names, 'a').names
+  const standsBefore = { [progressAnnotation]: 'a waiting', 'node-firewall.io/mode': 'off' }
+  await Promise.all([cluster.patch(first, standsBefore), time.run(1000)])
+  await time.run(5 * minute, () => ask(second, 'a', rulesets)?.kind === 'go')
+  expect(ask(second, 'a', rulesets)).toEqual({ kind: 'go' })
+})
