@@ -7,6 +7,8 @@ import { createAttempt } from './attempt.ts'
 import type { Attempt, AttemptEffects } from './attempt.ts'
 import { digestOf, noRulesets, subjectOf } from './candidate.ts'
 import type { Candidate } from './candidate.ts'
+import { createConclude } from './conclude.ts'
+import type { ConcludeEffects } from './conclude.ts'
 import type { Quarantined, Trial, Wide } from './generation.ts'
 import type { Keeping, Kept, Subject } from './keeping.ts'
 
@@ -41,21 +43,17 @@ export type Progress =
     }
   | { readonly kind: 'rolled back'; readonly hash: string; readonly quarantined: Quarantined }
 
-export type TrialEffects = AttemptEffects & {
-  /** What has to work after a change to these rulesets; made anew for each change. */
-  readonly probesFor: (rulesets: readonly Ruleset[]) => readonly Probe[]
-  /** `bare`: this node has nothing in force that it could stay with. */
-  readonly turnOf: (change: Kept, bare: boolean) => Turn
-  /** Called after each pass that found a change confirmed, or quarantined. */
-  readonly onOutcome: (change: Kept, outcome: 'confirmed' | 'rolled-back') => void
-  /** Waits for a promise, for so many ms at most. */
-  readonly waitFor: (promise: Promise<void>, ms: number) => Promise<void>
-  readonly onConfirmed: (hash: string) => void
-  /** Failsafes that were to become narrow stay wide. */
-  readonly onWide: (wide: Wide) => void
-  readonly onRolledBack: (quarantined: Quarantined) => void
-  readonly now: () => Date
-}
+export type TrialEffects = AttemptEffects &
+  ConcludeEffects & {
+    /** What has to work after a change to these rulesets; made anew for each change. */
+    readonly probesFor: (rulesets: readonly Ruleset[]) => readonly Probe[]
+    /** `bare`: this node has nothing in force that it could stay with. */
+    readonly turnOf: (change: Kept, bare: boolean) => Turn
+    /** Called after each pass that found a change confirmed, or quarantined. */
+    readonly onOutcome: (change: Kept, outcome: 'confirmed' | 'rolled-back') => void
+    /** Waits for a promise, for so many ms at most. */
+    readonly waitFor: (promise: Promise<void>, ms: number) => Promise<void>
+  }
 
 export type Trials = {
   /** What should be in force in this pass. */
@@ -88,6 +86,7 @@ const patienceMs = 150
  * work at the deadline rolls it back; what did not work before cannot.
  */
 export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
+  const conclude = createConclude(keeping, effects)
   let attempt: Attempt | undefined
   let progress: Progress | undefined
   let latest: readonly InForce[] | undefined
@@ -123,12 +122,6 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
     const tried = keeping.narrowed()
     return tried === undefined ? [] : (subject?.narrowed ?? []).filter((set) => !tried.includes(set))
   }
-  /** Of the first rules of all an agent has noted that they are rolled back, but could not that nothing was before. */
-  const endRollback = async () => {
-    const isTakenBack = unconfirmed !== undefined && keeping.quarantined(unconfirmed.hash) !== undefined
-    if (!isTakenBack || keeping.lastGoodHash() !== undefined) return
-    await keeping.keepLastGood(noRulesets, effects.now().toISOString())
-  }
   const begin = (next: Subject): Attempt => {
     endAttempt()
     if (unconfirmed === undefined) {
@@ -146,43 +139,17 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
   }
   const rollBack = async (failed: Attempt) => {
     const [first] = [...failed.failures(), ...brokenFamilies(latest, soundBefore)]
-    const at = effects.now().toISOString()
-    const { hash } = failed.subject
-    // A comment may have changed in the middle: that was no other try.
-    const { files } = subject?.hash === hash ? subject : failed.subject
-    const quarantined = {
-      hash,
-      text: digestOf(files),
-      probe: first?.name ?? 'unknown',
-      reason: first?.failure ?? 'the deadline is over',
-      at,
-    }
     endAttempt()
-    if (quarantined.hash === keeping.lastGoodHash()) {
-      const { text: _, ...wide } = quarantined
-      await keeping.note({ trial: undefined, wide })
-      effects.onWide(wide)
-      return
-    }
-    if (keeping.lastGoodHash() === undefined) await keeping.keepLastGood(noRulesets, at)
-    await keeping.note({ trial: keeping.hasLastGood() ? undefined : keeping.trial(), quarantined })
-    effects.onRolledBack(quarantined)
-  }
-  /** Not before the store has what was confirmed: without either the next agent would return to what was before. */
-  const crossOff = async () => {
-    if (keeping.hasLastGood()) await keeping.note({ trial: undefined })
+    await conclude.rolledBack(asItIsNow(failed.subject), first)
   }
   const confirm = async (passed: Attempt) => {
     endAttempt()
     unconfirmed = undefined
     progress = undefined
-    const isNew = passed.subject.hash !== keeping.lastGoodHash()
-    // Of the cluster more may have become known in the middle, and was tried with it.
-    const { narrowed } = subject?.hash === passed.subject.hash ? subject : passed.subject
-    await keeping.keepLastGood({ ...passed.subject, narrowed }, effects.now().toISOString())
-    await crossOff()
-    if (isNew) effects.onConfirmed(passed.subject.hash)
+    await conclude.confirmed(asItIsNow(passed.subject))
   }
+  /** A comment may have changed in the middle, which is no other try, and more of the cluster have become known. */
+  const asItIsNow = (tried: Subject): Subject => (subject?.hash === tried.hash ? subject : tried)
   /** Why the candidate is not even tried now; undefined: it is. */
   const obstacleFor = (change: Subject, isBack: boolean): Progress | 'read back first' | undefined => {
     const { hash, files } = change
@@ -210,7 +177,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       isChosen = false
       const isBack = attempt?.phase() === 'failed'
       if (attempt !== undefined && isBack) await rollBack(attempt)
-      await endRollback()
+      await conclude.endRollback(unconfirmed?.hash)
       subject = subjectOf(candidate, subject)
       if (subject === undefined) {
         endAttempt()
@@ -271,7 +238,7 @@ export function createTrials(keeping: Keeping, effects: TrialEffects): Trials {
       const isConfirmed = attempt === undefined && keeping.lastGoodHash() !== undefined
       if (isConfirmed && inForce.every(({ asWanted }) => asWanted)) {
         unconfirmed = undefined
-        if (keeping.trial() !== undefined) await crossOff()
+        if (keeping.trial() !== undefined) await conclude.crossOff()
       }
       if (subject !== undefined && progress?.kind === 'rolled back') effects.onOutcome(subject, 'rolled-back')
       else if (subject !== undefined && subject.hash === keeping.lastGoodHash())

@@ -88,7 +88,7 @@ export async function keepFamily(
   const { tables, hasCommitted } = noteCommits(options.tables)
   try {
     if (options.wanted.kind === 'whatever is there') {
-      const { tables, ipsets, backend, family } = options
+      const { ipsets, backend, family } = options
       const [table, sets] = await Promise.all([
         tables.read(backend, family),
         readSets({ ipsets, family, desired: undefined, mayHaveSets: true }),
