@@ -361,10 +361,30 @@ describe('Calico', () => {
       '{ ingress: [{ action: Allow, protocol: TCP, destination: { ports: [web] } }] }',
       'port "web"',
     ],
+    [
+      'a code without a type',
+      '{ ingress: [{ action: Allow, protocol: ICMP, icmp: { code: 3 } }] }',
+      'icmp.code without icmp.type',
+    ],
+    ['a type of no ICMP', '{ ingress: [{ action: Deny, icmp: { type: 8 } }] }', 'icmp without the protocol'],
+    [
+      'a type that is none',
+      '{ ingress: [{ action: Allow, protocol: ICMP, icmp: { type: 300 } }] }',
+      'icmp.type: Too big',
+    ],
     ['forwarded traffic', '{ applyOnForward: true, ingress: [] }', 'what is routed is left alone'],
   ])('%s is a note', (_, spec, expected) => {
     const lost = importFirewall(policy(spec)).notes.filter(({ kind }) => kind === 'lost')
     expect(lost.map(({ message }) => message).join('\n')).toContain(expected)
+  })
+
+  test('an empty list asks for nothing, as Calico drops it', () => {
+    const empty = '{ nets: [], notNets: [], ports: [], notPorts: [] }'
+    const rules = (source: string, destination: string) =>
+      `{ ingress: [{ action: Deny, protocol: TCP${source}${destination} }, { action: Allow }] }`
+    const written = importFirewall(policy(rules(`, source: ${empty}`, `, destination: ${empty}`)))
+    expect(written).toEqual(importFirewall(policy(rules('', ''))))
+    expect(written.document.spec.rules?.map(({ action }) => action)).toEqual(['drop', 'accept'])
   })
 })
 
