@@ -322,6 +322,23 @@ describe('ufw', () => {
     expect(document.spec.rules?.at(-1)).toMatchObject({ direction: 'egress', action: 'drop' })
   })
 
+  test.each(["'ACCEPT'", 'ACCEPT', '"accept"', 'ACCEPT # for now', '"ACCEPT"\r'])(
+    'the policy %s of /etc/default/ufw',
+    (policy) => {
+      const { document, notes } = importFirewall(
+        [`DEFAULT_INPUT_POLICY=${policy}`, 'IPV6=yes', ...before, ...user].join('\n'),
+      )
+      expect(notes.filter(({ kind }) => kind === 'lost')).toEqual([])
+      expect(document.spec.rules?.map(({ action }) => action)).not.toContain('drop')
+    },
+  )
+
+  test('a policy that is none is a note', () => {
+    const text = ['DEFAULT_INPUT_POLICY="PASS"', 'DEFAULT_OUTPUT_POLICY="DROP"', ...before, ...user]
+    const { notes } = importFirewall(text.join('\n'))
+    expect(notes.filter(({ kind }) => kind === 'lost')).toMatchObject([{ line: 1 }])
+  })
+
   test('both families: what is denied in both is the default', () => {
     const six = user.map((line) => line.replace('ufw-', 'ufw6-'))
     const { document } = importFirewall([...user, ...six].join('\n'))
