@@ -1,12 +1,14 @@
 import { readdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import { readMentioned, readSource } from '../host/ruleset-files.ts'
-import { isRulesetFile } from '../ruleset/folder.ts'
+import { isRulesetFile, noRulesets } from '../ruleset/folder.ts'
 import type { SourceFile } from '../ruleset/parse.ts'
 
 /** Reads the Ruleset files that a person names, those in the folders named, and the data files beside them. */
 export async function readPaths(paths: readonly string[]): Promise<SourceFile[]> {
-  const files = (await Promise.all(paths.map(expand))).flat()
+  const found = await Promise.all(paths.map(async (path) => ({ path, files: await expand(path) })))
+  const empty = found.filter(({ files }) => files.length === 0).map(({ path }) => noRulesets(path))
+  const files = found.flatMap((one) => one.files)
   const documents = await Promise.all(files.map(async (file) => readSource(file)))
   const folders = [...new Set(files.map((file) => dirname(file)))]
   const data = await Promise.all(
@@ -16,7 +18,7 @@ export async function readPaths(paths: readonly string[]): Promise<SourceFile[]>
       return readMentioned(names, ofFolder, { folder, shownAs: folder })
     }),
   )
-  return [...documents, ...data.flat()]
+  return [...empty, ...documents, ...data.flat()]
 }
 
 async function expand(path: string): Promise<string[]> {
@@ -28,8 +30,15 @@ async function expand(path: string): Promise<string[]> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true })
   return entries
     .filter(
-      (entry) => entry.isFile() && isRulesetFile(entry.name) && !entry.name.startsWith('kustomization.'),
+      (entry) =>
+        !entry.isDirectory() && isRulesetFile(entry.name) && !entry.name.startsWith('kustomization.'),
     )
     .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !isHidden(relative(path, file)))
     .toSorted()
+}
+
+/** As the folders are that the links of a mounted ConfigMap lead to: their files would be read twice. */
+function isHidden(path: string): boolean {
+  return path.split(sep).some((name) => name.startsWith('.'))
 }

@@ -33,6 +33,12 @@ export type DenialsOptions = {
   readonly kernelLog?: string
 }
 
+type Names = {
+  readonly policy: Policy
+  readonly target: LogTarget
+  readonly find: ReturnType<typeof createNames>
+}
+
 const mostRecent = 200
 const mostInNews = 100
 /** In an annotation that everybody who watches Nodes gets. */
@@ -46,7 +52,7 @@ export function openDenials(options: DenialsOptions): Denials {
   const recent: (FlowLine & { readonly time: string })[] = []
   let reader: LogReader | undefined
   let fallback: string | undefined
-  let names: { readonly policy: Policy; readonly find: ReturnType<typeof createNames> } | undefined
+  let names: Names | undefined
   let isChoosing = false
   let unloggedBefore: number | undefined
 
@@ -105,9 +111,11 @@ export function openDenials(options: DenialsOptions): Denials {
       // Where it has turned out that NFLOG cannot be had.
       await read()
       isChoosing = false
-      if (names?.policy !== wanted.policy)
-        names = { policy: wanted.policy, find: createNames(wanted.policy, target()) }
-      return target()
+      const chosen = target()
+      // Each target cuts names where its room ends.
+      if (names?.policy !== wanted.policy || names.target !== chosen)
+        names = { policy: wanted.policy, target: chosen, find: createNames(wanted.policy, chosen) }
+      return chosen
     },
     report(unlogged) {
       if (unlogged !== undefined) {

@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.ts'
 import { parseCidr } from '../ruleset/address.ts'
 import type { Cidr, Family } from '../ruleset/address.ts'
-import { hasPorts } from '../ruleset/protocol.ts'
+import { hasPorts, protocolNumbers } from '../ruleset/protocol.ts'
 import type { PortRange } from '../ruleset/ruleset.ts'
 import { meets, parseSelector } from './calico-selector.ts'
 import { calicoRule, firstIssue } from './calico-schema.ts'
@@ -90,7 +90,7 @@ function readMatch(rule: CalicoRule, context: Context): Match | undefined {
   return defined({
     protocol,
     ports,
-    icmpTypes: readIcmp(rule, context.family),
+    icmpTypes: readIcmp(rule, protocol, context.family),
     from: unlessAll(from),
     to: unlessAll(to),
   })
@@ -133,8 +133,11 @@ function readPortRange(port: string | number): PortRange {
   return { first: Math.max(1, first), last }
 }
 
-function readIcmp({ icmp }: CalicoRule, family: Family): string[] | undefined {
-  if (icmp?.type === undefined) return undefined
+function readIcmp({ icmp }: CalicoRule, protocol: number | undefined, family: Family): string[] | undefined {
+  if (icmp?.type === undefined && icmp?.code === undefined) return undefined
+  if (icmp.type === undefined) throw new Error('icmp.code without icmp.type')
+  if (protocol !== protocolNumbers.icmp && protocol !== protocolNumbers.icmpv6)
+    throw new Error('icmp without the protocol ICMP or ICMPv6')
   const type = readIcmpType(icmp.code === undefined ? `${icmp.type}` : `${icmp.type}/${icmp.code}`, family)
   return type === undefined ? undefined : [type]
 }

@@ -7,13 +7,22 @@ import * as z from 'zod'
 
 const text = z.string()
 const number = z.union([z.number(), z.string()])
+const octet = z.int().min(0).max(255).optional()
+
+/** An empty list asks for nothing: Calico's API drops it (`omitempty`), as if it had not been written. */
+function list<T extends z.ZodType>(of: T) {
+  return z
+    .array(of)
+    .transform((members) => (members.length === 0 ? undefined : members))
+    .optional()
+}
 
 const entity = z
   .strictObject({
-    nets: z.array(text).optional(),
-    notNets: z.array(text).optional(),
-    ports: z.array(number).optional(),
-    notPorts: z.array(number).optional(),
+    nets: list(text),
+    notNets: list(text),
+    ports: list(number),
+    notPorts: list(number),
     selector: text.optional(),
   })
   .optional()
@@ -23,7 +32,7 @@ export const calicoRule = z.strictObject({
   metadata: z.looseObject({ annotations: z.record(text, text).optional() }).optional(),
   ipVersion: z.union([z.literal(4), z.literal(6)]).optional(),
   protocol: number.optional(),
-  icmp: z.strictObject({ type: z.int().optional(), code: z.int().optional() }).optional(),
+  icmp: z.strictObject({ type: octet, code: octet }).optional(),
   source: entity,
   destination: entity,
 })

@@ -11,11 +11,15 @@ export function readSaved(text: string): Source {
   return tables.build()
 }
 
-/** The same for a part of another text; the family is guessed unless it is known. */
+/**
+ * The same for a part of another text; the family is guessed unless it is known. With `flush` each table replaces what
+ * was in it before, as iptables-restore does without `--noflush`; a chain that is named at the top of one is empty then
+ * in any case.
+ */
 export function readSavedInto(
   tables: TableBuilder,
   text: string,
-  { firstLine, family }: { firstLine: number; family?: Family },
+  { firstLine, family, flush = false }: { firstLine: number; family?: Family; flush?: boolean },
 ): void {
   const lines = text.split('\n')
   const run = (own: Family, table: string, line: number, words: readonly string[], shown: string) =>
@@ -33,12 +37,14 @@ export function readSavedInto(
       table = content.slice(1)
       const end = lines.findIndex((other, at) => at > index && other.trim() === 'COMMIT')
       own = family ?? announced ?? guessFamily(lines.slice(index, end < 0 ? undefined : end))
+      if (flush) for (const verb of ['-F', '-X']) run(own, table, line, [verb], content)
     } else if (content === 'COMMIT') table = undefined
     else if (table === undefined)
       tables.note({ line, kind: 'lost', message: `"${content}" stands in no table` })
     else if (content.startsWith(':')) {
       const [chain = '', policy = '-'] = content.slice(1).split(/\s+/)
-      run(own, table, line, policy === '-' ? ['-N', chain] : ['-P', chain, policy], content)
+      if (policy !== '-') run(own, table, line, ['-P', chain, policy], content)
+      else if (!run(own, table, line, ['-N', chain], content)) run(own, table, line, ['-F', chain], content)
     } else if (content.startsWith('-')) run(own, table, line, splitSaved(content), content)
     else tables.note({ line, kind: 'lost', message: `"${content}" is no line of iptables-save` })
   }

@@ -1,26 +1,32 @@
 import type { Family } from '../ruleset/address.ts'
 import { readIptables } from './iptables-command.ts'
 import { readSavedInto } from './iptables-save.ts'
-import { expandWord, expandWords, testOf } from './shell-expand.ts'
-import type { Variables } from './shell-expand.ts'
-import { parseShell } from './shell-syntax.ts'
-import type { Statement } from './shell-syntax.ts'
+import { expandWords, testOf } from './shell-expand.ts'
+import { createMemory } from './shell-memory.ts'
+import { parseShell, readAssignment } from './shell-syntax.ts'
+import type { Statement, Word } from './shell-syntax.ts'
 import { tokenizeShell } from './shell-tokens.ts'
+import { changesFilter, hasSubstitution, isLeaving, touchesFilter } from './script-effects.ts'
+import type { Leaving } from './script-effects.ts'
 import type { Source } from './source.ts'
 import { remarkAbove } from './shell-remarks.ts'
 import { createTables } from './table-builder.ts'
 
 /** How a command ended, as far as that can be told without running it. */
-type Status = boolean | 'unknown' | 'exit'
+type Ended = boolean | 'unknown'
+/** What it leaves, so that the commands behind it do not run. */
+type Leave = { readonly leaves: Leaving; readonly ended: Ended }
+type Status = Ended | Leave
 
 /** Commands that have nothing to do with what may pass. */
 const harmless = new Set(
   (
-    'echo printf sleep wait set shopt true false : logger date exit return break continue trap local export readonly ' +
-    'declare typeset unset shift umask cd mkdir touch apk apt-get command which type hash [ [[ test id hostname ' +
+    'echo printf sleep wait set shopt true false : logger date trap local export readonly ' +
+    'declare typeset unset umask cd mkdir touch apk apt-get command which type hash [ [[ test id hostname ' +
     'iptables-save ip6tables-save modprobe depmod lsmod'
   ).split(' '),
 )
+const declarations = new Set(['local', 'export', 'readonly', 'declare', 'typeset'])
 const mostCommands = 20_000
 
 /** Follows a shell script that calls iptables, as far as that is possible without running it. */
@@ -28,7 +34,8 @@ export function readScript(text: string): Source {
   const tables = createTables()
   const { tokens, comments } = tokenizeShell(text)
   const remark = remarkAbove(text.split('\n'), comments)
-  const variables: Variables = new Map()
+  const memory = createMemory()
+  const { variables } = memory
   const functions = new Map<string, readonly Statement[]>()
   let commands = 0
   try {
@@ -49,7 +56,7 @@ export function readScript(text: string): Source {
     let status: Status = true
     for (const statement of statements) {
       status = run(statement)
-      if (status === 'exit') return status
+      if (typeof status === 'object') return status
     }
     return status
   }
@@ -64,13 +71,15 @@ export function readScript(text: string): Source {
       }
       case 'sequence': {
         const status = run(statement.first)
-        if (status === 'exit') return status
+        if (typeof status === 'object') return status
         if (status === 'unknown')
           return skip(statement.second, 'whether it runs depends on the command before it')
         return status === (statement.operator === '&&') ? run(statement.second) : status
       }
       case 'group':
-        return runAll(statement.body)
+        return statement.subshell ? runSubshell(statement.body) : runAll(statement.body)
+      case 'background':
+        return runBeside(statement.inner)
       case 'pipe':
         return skip(statement, 'pipes are not followed')
       case 'function':
@@ -90,7 +99,7 @@ export function readScript(text: string): Source {
 
   /** Leaves out what may not have run at all; worth a note when a packet filter is called in it. */
   function skip(statement: Statement, why: string): Status {
-    if (touchesFilter(statement)) lose(statement, why)
+    if (touchesFilter(statement, { variables, functions })) lose(statement, why)
     return 'unknown'
   }
 
@@ -101,24 +110,43 @@ export function readScript(text: string): Source {
     for (const item of items) {
       variables.set(statement.variable, item)
       status = runAll(statement.body)
-      if (status === 'exit') return status
+      if (typeof status !== 'object') continue
+      if (status.leaves === 'break') return true
+      if (status.leaves !== 'continue') return status
+      status = true
     }
     return status
   }
 
+  /** One program is done soon; what sleeps first, or goes on for long, has its effect at another time. */
+  function runBeside(inner: Statement): Status {
+    const [program] = inner.kind === 'command' ? inner.words : []
+    if (program === undefined || functions.has(program.raw))
+      return skip(inner, 'what runs in the background is not followed')
+    runSubshell([inner])
+    return true
+  }
+
+  function runSubshell(body: readonly Statement[]): Ended {
+    const status = memory.inSubshell(() => runAll(body))
+    return typeof status === 'object' ? status.ended : status
+  }
+
   function runWhile(statement: Statement & { kind: 'while' }): Status {
     const status = runAll(statement.condition)
+    if (typeof status === 'object') return status
     if (status === 'unknown') return skip(statement, 'a loop whose condition only a running shell knows')
     if (status === statement.until) return true
     const message = 'a loop that repeats what it does: the agent keeps its rules in force by itself'
     tables.note({ line: statement.line, kind: 'covered', message })
-    return runAll(statement.body)
+    const ended = runAll(statement.body)
+    return typeof ended === 'object' && /break|continue/.test(ended.leaves) ? true : ended
   }
 
   function runIf(statement: Statement & { kind: 'if' }): Status {
     for (const { condition, body } of statement.branches) {
       const status = runAll(condition)
-      if (status === 'exit') return status
+      if (typeof status === 'object') return status
       if (status === 'unknown')
         return skip(statement, 'an "if" whose condition only a running shell knows: all of it is left out')
       if (status) return runAll(body)
@@ -129,18 +157,39 @@ export function readScript(text: string): Source {
   function runCommand(statement: Statement & { kind: 'command' }): Status {
     commands += 1
     if (commands > mostCommands) throw new RangeError(`more than ${mostCommands} commands`)
-    for (const { name, value } of statement.assignments) {
-      const expanded = value.map((word) => expandWord(word, variables))
-      const missing = expanded.find((one) => 'missing' in one)
-      if (missing !== undefined) variables.delete(name)
-      else variables.set(name, expanded.map((one) => ('text' in one ? one.text : '')).join(' '))
+    for (const { value } of statement.assignments) noteSubstitutions(value, statement)
+    const [first] = statement.words
+    if (first === undefined) {
+      for (const { name, value } of statement.assignments) memory.assign(name, value)
+      // It ends as what it substitutes does.
+      const substitutes = statement.assignments.some(({ value }) => value.some(hasSubstitution))
+      return substitutes ? 'unknown' : true
     }
-    if (statement.words.length === 0) return true
+    if (declarations.has(first.raw)) return declare(first.raw, statement)
     const words = expandWords(statement.words, variables)
     if (typeof words === 'string') {
       return skip(statement, `"${rawOf(statement)}" uses ${words}, which is not in this file`)
     }
-    return dispatch(withoutPrefix(words), statement)
+    return memory.withAssignments(statement.assignments, () => dispatch(withoutPrefix(words), statement))
+  }
+
+  /** What calls a packet filter to have its output is not followed. */
+  function noteSubstitutions(words: readonly Word[], statement: Statement): void {
+    const calls = words.flatMap(({ parts }) => parts).filter((part) => part.kind === 'missing')
+    const changing = calls.find(({ text }) => changesFilter.test(text))
+    if (changing !== undefined)
+      lose(statement, `"${changing.text}": its output is taken, so it is not followed`)
+  }
+
+  /** `local NAME=VALUE` and the like. */
+  function declare(how: string, statement: Statement & { kind: 'command' }): Status {
+    for (const word of statement.words.slice(1)) {
+      noteSubstitutions([word], statement)
+      const assignment = readAssignment(word)
+      if (/^(local|declare|typeset)$/.test(how)) memory.keep(assignment?.name ?? word.raw)
+      if (assignment !== undefined) memory.assign(assignment.name, assignment.value)
+    }
+    return true
   }
 
   function dispatch(
@@ -155,7 +204,9 @@ export function readScript(text: string): Source {
     if (six !== undefined && restore !== undefined) {
       if (hereDocument === undefined)
         return skip(statement, `"${rawOf(statement)}": what it restores is not in this file`)
-      readSavedInto(tables, hereDocument.text, { firstLine: hereDocument.firstLine, family })
+      if (args.some((arg) => arg === '-t' || arg === '--test')) return 'unknown'
+      const flush = !args.some((arg) => arg === '-n' || arg === '--noflush')
+      readSavedInto(tables, hereDocument.text, { firstLine: hereDocument.firstLine, family, flush })
       return true
     }
     if (six !== undefined) {
@@ -169,11 +220,14 @@ export function readScript(text: string): Source {
       return tables.run(family, command, line)
     }
     if (body !== undefined) return callFunction(body, args)
-    if (name === 'exit') return 'exit'
-    if (/^(local|export|readonly|declare|typeset)$/.test(name)) assign(args)
-    if (name === '[' || name === '[[' || name === 'test') return testOf(args) ?? 'unknown'
+    if (isLeaving(name)) return leave(name, args, statement)
+    if (name === '[' || name === '[[' || name === 'test') return testOf(args, name === '[[') ?? 'unknown'
     if (name === 'false') return false
-    if (name === 'shift') return 'unknown'
+    if (name === 'shift') return memory.shift(Number(args[0] ?? 1))
+    if (name === 'unset') for (const variable of args) variables.delete(variable)
+    if (name === 'set' && args[0] === '--') memory.setArguments(args.slice(1))
+    if (name === 'trap' && changesFilter.test(args[0] ?? ''))
+      lose(statement, `"${rawOf(statement)}" is not followed`)
     const writes = statement.redirections.some(
       (one) => /^(1|&)?>/.test(one) && !/\/dev\/(null|std)|>&/.test(one),
     )
@@ -181,51 +235,19 @@ export function readScript(text: string): Source {
     return /^(true|:|echo|printf|set|sleep|export|local|readonly)$/.test(name) ? true : 'unknown'
   }
 
-  /** `local NAME=VALUE` and the like. */
-  function assign(args: readonly string[]): void {
-    for (const arg of args) {
-      const [, key, value] = /^([A-Za-z_]\w*)=(.*)$/s.exec(arg) ?? []
-      if (key !== undefined && value !== undefined) variables.set(key, value)
+  function leave(leaves: Leaving, args: readonly string[], statement: Statement): Leave {
+    const [argument] = args
+    if (/^(break|continue)$/.test(leaves)) {
+      if (argument !== undefined && argument !== '1')
+        lose(statement, `"${leaves} ${argument}" leaves one loop here`)
+      return { leaves, ended: true }
     }
+    return { leaves, ended: argument === undefined ? 'unknown' : argument === '0' }
   }
 
   function callFunction(body: readonly Statement[], args: readonly string[]): Status {
-    const before = '@*#123456789'.split('').map((name) => [name, variables.get(name)] as const)
-    for (const [name] of before) variables.delete(name)
-    for (const [index, value] of args.entries()) variables.set(String(index + 1), value)
-    variables.set('@', args.join(' ')).set('*', args.join(' ')).set('#', String(args.length))
-    const status = runAll(body)
-    for (const [name, value] of before) {
-      if (value === undefined) variables.delete(name)
-      else variables.set(name, value)
-    }
-    return status
-  }
-
-  /** Whether a statement, or one within it, calls a packet filter or a function that may. */
-  function touchesFilter(statement: Statement): boolean {
-    switch (statement.kind) {
-      case 'command': {
-        const words = statement.words.slice(0, 4).map((word) => expandWord(word, variables))
-        const shown = words.map((one) => ('text' in one ? one.text : one.missing)).join(' ')
-        return /ip6?tables|nft|ipset|^\$/.test(shown) || functions.has(shown.split(' ')[0] ?? '')
-      }
-      case 'not':
-        return touchesFilter(statement.inner)
-      case 'sequence':
-        return touchesFilter(statement.first) || touchesFilter(statement.second)
-      case 'pipe':
-        return statement.parts.some(touchesFilter)
-      case 'group':
-      case 'function':
-      case 'for':
-      case 'while':
-        return statement.body.some(touchesFilter)
-      case 'if':
-        return [...statement.branches.flatMap(({ body }) => body), ...statement.otherwise].some(touchesFilter)
-      case 'unread':
-        return true
-    }
+    const status = memory.inFunction(args, () => runAll(body))
+    return typeof status === 'object' && status.leaves === 'return' ? status.ended : status
   }
 }
 

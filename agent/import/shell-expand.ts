@@ -9,7 +9,8 @@ export function expandWord(word: Word, variables: Variables): { text: string } |
     if (part.kind === 'missing') return { missing: part.text }
     if (part.kind === 'text') text += part.text
     else {
-      const value = variables.get(part.name) ?? part.fallback
+      const known = variables.get(part.name)
+      const value = known === undefined || (known === '' && part.orEmpty === true) ? part.fallback : known
       if (value === undefined) return { missing: `$${part.name}` }
       text += value
     }
@@ -45,17 +46,20 @@ function expandBraces(field: string): string[] {
   return list.includes(',') ? list.split(',').map((member) => `${head}${member}${tail}`) : [field]
 }
 
-/** The answer of `[ ... ]` for texts that are known; `undefined` for tests of files and the like. */
-export function testOf(words: readonly string[]): boolean | undefined {
+/**
+ * The answer of `[ ... ]` for texts that are known; `undefined` for tests of files and the like. What `[[ ... ]]`
+ * compares with may be a pattern.
+ */
+export function testOf(words: readonly string[], patterns = false): boolean | undefined {
   const args = words.filter((word, index) => index < words.length - 1 || (word !== ']' && word !== ']]'))
   const [a = '', operator, b = ''] = args
   if (args[0] === '!' && args.length > 1) {
-    const inner = testOf(args.slice(1))
+    const inner = testOf(args.slice(1), patterns)
     return inner === undefined ? undefined : !inner
   }
   if (args.length === 1) return a !== ''
   if (args.length === 2 && (a === '-n' || a === '-z')) return (operator === '') === (a === '-z')
-  if (args.length !== 3) return undefined
+  if (args.length !== 3 || (patterns && /[*?[\\]/.test(b))) return undefined
   if (operator === '=' || operator === '==') return a === b
   return operator === '!=' ? a !== b : undefined
 }

@@ -20,7 +20,8 @@ export type Statement = { readonly line: number; readonly lastLine: number } & (
     }
   | { readonly kind: 'not'; readonly inner: Statement }
   | { readonly kind: 'pipe'; readonly parts: readonly Statement[] }
-  | { readonly kind: 'group'; readonly body: readonly Statement[] }
+  | { readonly kind: 'background'; readonly inner: Statement }
+  | { readonly kind: 'group'; readonly body: readonly Statement[]; readonly subshell: boolean }
   | {
       readonly kind: 'for'
       readonly variable: string
@@ -95,7 +96,9 @@ export function parseShell(tokens: readonly Token[]): Statement[] {
       if (at >= tokens.length || isWord(...ends) || isOperator(...ends)) return list
       if (isWord('then', 'fi', 'do', 'done', 'else', 'elif', 'esac') || isOperator(')', '}', ';;'))
         return list
-      list.push(parseSequence())
+      const line = lineHere()
+      const inner = parseSequence()
+      list.push(isOperator('&') ? { kind: 'background', inner, line, lastLine: lastLine() } : inner)
     }
   }
 
@@ -136,18 +139,24 @@ export function parseShell(tokens: readonly Token[]): Statement[] {
       return { ...statement, line, lastLine: lastLine() }
     }
     if (isOperator('(', '{')) {
-      const end = isOperator('(') ? ')' : '}'
+      const subshell = isOperator('(')
+      const end = subshell ? ')' : '}'
       at += 1
       const body = parseList([end])
       return accept(end)
-        ? done({ kind: 'group', body })
+        ? done({ kind: 'group', body, subshell })
         : done({ kind: 'unread', what: `a group without "${end}"` })
     }
     if (isWord('for')) return done(parseFor())
     if (isWord('while', 'until')) return done(parseWhile())
     if (isWord('if')) return done(parseIf())
     if (isWord('case')) return done(skipCase())
-    if (isWord('function')) at += 1
+    if (isWord('function')) {
+      at += 1
+      const next = tokens[at + 1]
+      const short = next?.kind === 'operator' && next.text !== '('
+      if (short) return done(parseFunction(textOf(tokens[at++])))
+    }
     return done(parseSimple())
   }
 
@@ -155,8 +164,10 @@ export function parseShell(tokens: readonly Token[]): Statement[] {
     at += 1
     const variable = textOf(peek())
     at += 1
-    const words: Word[] = []
+    // Without a list it goes through the arguments.
+    let words: Word[] = [{ raw: '$@', parts: [{ kind: 'variable', name: '@', quoted: false }] }]
     if (accept('in')) {
+      words = []
       for (let token = peek(); token?.kind === 'word'; token = peek()) {
         words.push(token)
         at += 1
@@ -220,8 +231,11 @@ export function parseShell(tokens: readonly Token[]): Statement[] {
           if (assignment.value[0]?.raw === '' && isOperator('(')) assignment.value = parseArray()
           continue
         }
-      } else if (token.text === '(' && words.length === 1) return parseFunction(words[0]?.raw ?? '')
-      else if (isOperator('{', '}') && words.length > 0)
+      } else if (token.text === '(' && words.length === 1) {
+        at += 1
+        const name = words[0]?.raw ?? ''
+        return accept(')') ? parseFunction(name) : { kind: 'unread', what: `"${name}(" of unknown form` }
+      } else if (isOperator('{', '}') && words.length > 0)
         words.push({ raw: token.text, parts: [{ kind: 'text', text: token.text, quoted: false }] })
       else break
       at += 1
@@ -248,10 +262,8 @@ export function parseShell(tokens: readonly Token[]): Statement[] {
   }
 
   function parseFunction(name: string): Unplaced {
-    at += 1
-    const closed = accept(')')
     while (isOperator('\n')) at += 1
-    if (!closed || !isOperator('{')) return { kind: 'unread', what: `"${name}(" of unknown form` }
+    if (!isOperator('{')) return { kind: 'unread', what: `function ${name} of unknown form` }
     at += 1
     const body = parseList(['}'])
     return accept('}')
@@ -266,7 +278,8 @@ type Unplaced = Statement extends infer S
     : never
   : never
 
-function readAssignment({ parts, raw }: Word): { name: string; value: Word[] } | undefined {
+/** `NAME=VALUE` before a command, or after `export` and the like. */
+export function readAssignment({ parts, raw }: Word): { name: string; value: Word[] } | undefined {
   const [first, ...rest] = parts
   const [, name, text] =
     first?.kind === 'text' && !first.quoted ? (/^([A-Za-z_]\w*)=(.*)$/s.exec(first.text) ?? []) : []

@@ -1,7 +1,13 @@
 /** A part of a word. Text in quotes is never split; `missing` is what only a running shell could tell. */
 export type Part =
   | { readonly kind: 'text'; readonly text: string; readonly quoted: boolean }
-  | { readonly kind: 'variable'; readonly name: string; readonly fallback?: string; readonly quoted: boolean }
+  | {
+      readonly kind: 'variable'
+      readonly name: string
+      readonly fallback?: string
+      readonly orEmpty?: boolean
+      readonly quoted: boolean
+    }
   | { readonly kind: 'missing'; readonly text: string }
 
 export type Token =
@@ -133,16 +139,16 @@ export function tokenizeShell(text: string): Tokens {
 
   function readExpansion(quoted: boolean): Part {
     const simple = match(
-      /\$(?:([A-Za-z_]\w*|[0-9@*#?$!-])|\{([A-Za-z_]\w*|[0-9@*])(?:\[[@*]\])?(?::?-([^{}$`"']*))?\})/y,
+      /\$(?:([A-Za-z_]\w*|[0-9@*#?$!-])|\{([A-Za-z_]\w*|[0-9@*])(?:\[[@*]\])?(?:(:?)-([^{}$`"']*))?\})/y,
     )
     if (simple !== null) {
       skipTo(at + simple[0].length)
-      const [, bare, braced, fallback] = simple
+      const [, bare, braced, colon, fallback] = simple
       return {
         kind: 'variable',
         name: bare ?? braced ?? '',
         quoted,
-        ...(fallback === undefined ? {} : { fallback }),
+        ...(fallback === undefined ? {} : { fallback, orEmpty: colon === ':' }),
       }
     }
     if (text[at] === '`') {

@@ -36,7 +36,8 @@ export function readUfw(text: string): Source {
       tables.run(family, command, line)
       if (command.verb === 'A') chains.set(family, (chains.get(family) ?? new Set()).add(command.chain))
       else chains.set(family, chains.get(family) ?? new Set())
-    } else if (/^[A-Z0-9_]+=/.test(content)) said = readDefault(defaults, content) || said
+    } else if (/^(?!DEFAULT_(INPUT|OUTPUT|FORWARD)_POLICY)[A-Z0-9_]+=/.test(content)) continue
+    else if (readDefault(defaults, content)) said = true
     else tables.note({ line, kind: 'lost', message: `"${content}" is no line of a rules file of ufw` })
   }
   for (const [family, filled] of chains) {
@@ -74,9 +75,11 @@ function skeleton(filled: ReadonlySet<string>, defaults: Defaults): string[][] {
   })
 }
 
+/** A shell reads the file when the machine starts, and ufw itself takes the policies in lower case too. */
 function readDefault(defaults: Defaults, content: string): boolean {
-  const [, chain, policy] =
-    /^DEFAULT_(INPUT|OUTPUT|FORWARD)_POLICY="?(ACCEPT|DROP|REJECT)"?$/.exec(content) ?? []
+  const [, chain, , written] =
+    /^DEFAULT_(INPUT|OUTPUT|FORWARD)_POLICY=(["']?)(ACCEPT|DROP|REJECT)\2\s*(#.*)?$/i.exec(content) ?? []
+  const policy = written?.toUpperCase()
   if (policy === undefined || (chain !== 'INPUT' && chain !== 'OUTPUT' && chain !== 'FORWARD')) return false
   defaults[chain] = policy
   return true

@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { createMount } from '../sandbox/agent.ts'
 
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
@@ -100,6 +101,31 @@ describe('lint', () => {
       message: 'apiVersion: found nothing, expected node-firewall.io/v1',
     })
     await mount.remove()
+  })
+
+  test('reads links in a folder as the agent does, and a mounted ConfigMap once', async () => {
+    const mount = await createMount({ 'a.yaml': await readFile(lke, 'utf8'), 'b.yaml': 'a: [' })
+    const folder = await mkdtemp(join(tmpdir(), 'node-firewall-links-'))
+    onTestFinished(async () => {
+      await Promise.all([mount.remove(), rm(folder, { recursive: true })])
+    })
+    const mounted = await run(['lint', mount.folder])
+    expect([mounted.exitCode, mounted.stdout]).toEqual([1, expect.stringMatching(/^\S+\/b\.yaml:1:\d+: .*$/)])
+
+    await symlink(join(mount.folder, 'b.yaml'), join(folder, 'link.yaml'))
+    await symlink('nowhere', join(folder, 'gone.yaml'))
+    const { exitCode, stdout } = await run(['lint', folder])
+    expect(exitCode).toBe(1)
+    expect(stdout.split('\n')).toEqual([
+      `${folder}/gone.yaml:1:1: the file cannot be read: it does not exist`,
+      expect.stringMatching(/\/link\.yaml:1:\d+: /),
+    ])
+  })
+
+  test('a folder without a Ruleset is an error, as it is to the agent', async () => {
+    const { exitCode, stdout } = await run(['lint', 'rulesets/lke-worker', 'docs'])
+    expect(exitCode).toBe(1)
+    expect(stdout).toBe('docs:1:1: found no *.yaml file in this folder, expected at least one Ruleset')
   })
 
   test('warns when nothing is closed, which is no failure', async () => {

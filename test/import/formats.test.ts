@@ -322,6 +322,23 @@ describe('ufw', () => {
     expect(document.spec.rules?.at(-1)).toMatchObject({ direction: 'egress', action: 'drop' })
   })
 
+  test.each(["'ACCEPT'", 'ACCEPT', '"accept"', 'ACCEPT # for now', '"ACCEPT"\r'])(
+    'the policy %s of /etc/default/ufw',
+    (policy) => {
+      const { document, notes } = importFirewall(
+        [`DEFAULT_INPUT_POLICY=${policy}`, 'IPV6=yes', ...before, ...user].join('\n'),
+      )
+      expect(notes.filter(({ kind }) => kind === 'lost')).toEqual([])
+      expect(document.spec.rules?.map(({ action }) => action)).not.toContain('drop')
+    },
+  )
+
+  test('a policy that is none is a note', () => {
+    const text = ['DEFAULT_INPUT_POLICY="PASS"', 'DEFAULT_OUTPUT_POLICY="DROP"', ...before, ...user]
+    const { notes } = importFirewall(text.join('\n'))
+    expect(notes.filter(({ kind }) => kind === 'lost')).toMatchObject([{ line: 1 }])
+  })
+
   test('both families: what is denied in both is the default', () => {
     const six = user.map((line) => line.replace('ufw-', 'ufw6-'))
     const { document } = importFirewall([...user, ...six].join('\n'))
@@ -361,10 +378,30 @@ describe('Calico', () => {
       '{ ingress: [{ action: Allow, protocol: TCP, destination: { ports: [web] } }] }',
       'port "web"',
     ],
+    [
+      'a code without a type',
+      '{ ingress: [{ action: Allow, protocol: ICMP, icmp: { code: 3 } }] }',
+      'icmp.code without icmp.type',
+    ],
+    ['a type of no ICMP', '{ ingress: [{ action: Deny, icmp: { type: 8 } }] }', 'icmp without the protocol'],
+    [
+      'a type that is none',
+      '{ ingress: [{ action: Allow, protocol: ICMP, icmp: { type: 300 } }] }',
+      'icmp.type: Too big',
+    ],
     ['forwarded traffic', '{ applyOnForward: true, ingress: [] }', 'what is routed is left alone'],
   ])('%s is a note', (_, spec, expected) => {
     const lost = importFirewall(policy(spec)).notes.filter(({ kind }) => kind === 'lost')
     expect(lost.map(({ message }) => message).join('\n')).toContain(expected)
+  })
+
+  test('an empty list asks for nothing, as Calico drops it', () => {
+    const empty = '{ nets: [], notNets: [], ports: [], notPorts: [] }'
+    const rules = (source: string, destination: string) =>
+      `{ ingress: [{ action: Deny, protocol: TCP${source}${destination} }, { action: Allow }] }`
+    const written = importFirewall(policy(rules(`, source: ${empty}`, `, destination: ${empty}`)))
+    expect(written).toEqual(importFirewall(policy(rules('', ''))))
+    expect(written.document.spec.rules?.map(({ action }) => action)).toEqual(['drop', 'accept'])
   })
 })
 

@@ -188,6 +188,38 @@ describe('the log of the kernel', () => {
     await rm(folder, { recursive: true })
   })
 
+  test('is read with its own names where another program has taken the group', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'node-firewall-kmsg-'))
+    const kernelLog = join(folder, 'kmsg')
+    await execa('mkfifo', [kernelLog])
+    const pipe = await open(kernelLog, 'r+')
+    const host = await startHost()
+    const { lines, first, log } = createLogBook()
+    const { promise: changed, resolve: onChange } = Promise.withResolvers<void>()
+    const denials = openDenials({ targetPid: host.pid, wish: 'auto', kernelLog, log, onChange })
+    expect(await denials.chooseTarget(wanted)).toBe('nflog')
+
+    const { file, args } = inNetworkOf(host.pid, nflogCommand()[0], nflogCommand().slice(1))
+    while (denials.report(undefined)?.logging?.note === undefined) {
+      const other = execa(file, args, { reject: false, stdin: 'ignore' })
+      const cat = inNetworkOf(host.pid, 'cat', ['/proc/net/netfilter/nfnetlink_log'])
+      const { stdout } = await execa(cat.file, cat.args)
+      const pid = Number(/^ *10268 +(\d+)/m.exec(stdout)?.[1] ?? other.pid)
+      if (pid !== other.pid) process.kill(pid, 'SIGKILL')
+      await Promise.race([changed, other])
+      other.kill('SIGKILL')
+      await other
+    }
+    expect(await denials.chooseTarget(wanted)).toBe('kernel')
+    await pipe.write(`6,102,5002,-;node-fw drop ssh that n~a3f4 ${packet}\n`)
+    await first()
+    expect(lines).toMatchObject([{ ruleset: 'test', rule: 'ssh that nobody is to reach from anywhere' }])
+    await denials.stop()
+    await pipe.close()
+    await host.close()
+    await rm(folder, { recursive: true })
+  })
+
   test('that is not there is told of, and nothing is read', async () => {
     const host = await startHost()
     const { log } = createLogBook()

@@ -70,6 +70,17 @@ describe.skipIf(!hasKubectl())('an overlay with monitoring', () => {
     const known = await metricNames()
     for (const { expr } of panels.flatMap(({ targets }) => targets)) expect(known).toContain(nameIn(expr))
   })
+
+  it('shows all that becomes of packets, whether a rule or a default decides', async () => {
+    const { panels } = JSON.parse(await read('node-firewall.json')) as {
+      panels: { targets: { expr: string }[] }[]
+    }
+    const shown = panels.flatMap(({ targets }) => targets).flatMap(({ expr }) => actionsIn(expr))
+    const ofRules = ['accept', 'audit', 'drop', 'limit', 'reject'].map((action) => `rule ${action}`)
+    // What a default accepts is what nobody has an opinion about.
+    const ofDefaults = ['audit', 'drop', 'reject'].map((action) => `default ${action}`)
+    expect(shown.toSorted()).toEqual([...ofDefaults, ...ofRules])
+  })
 })
 
 describe('alerts', () => {
@@ -128,4 +139,11 @@ async function metricNames(): Promise<string[]> {
 function nameIn(expr: string): string {
   const [name = ''] = /\b(node_firewall_|process_|kube_|up\b)\w*/.exec(expr) ?? []
   return name.replace(/_bucket$/, '')
+}
+
+/** What becomes of the packets that a query counts, and by what. */
+function actionsIn(expr: string): string[] {
+  const [, kind, actions = ''] =
+    /node_firewall_(rule|default)_packets_total\{.*action=~?"([^"]*)"/.exec(expr) ?? []
+  return kind === undefined ? [] : actions.split('|').map((action) => `${kind} ${action}`)
 }

@@ -1,8 +1,9 @@
 import { mkdtemp, readFile, readdir, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { parse, stringify } from 'yaml'
+import { explain } from '../../agent/cli/explain.ts'
 import { findDeadRules } from '../../agent/policy/shadow.ts'
 import { covers, formatCidr, parseCidr } from '../../agent/ruleset/address.ts'
 import { builtInSets } from '../../agent/ruleset/built-in-sets.ts'
@@ -70,6 +71,26 @@ describe('the presets', () => {
       return own.some((other) => covers(one, other) || covers(other, one))
     })
     expect(inBoth).toEqual([])
+  })
+})
+
+describe('a control plane of kind that is a worker too', () => {
+  // cloud-provider-kind sends to NodePorts, and asks kube-proxy whether the node is well.
+  it.each([
+    ['a NodePort from a load balancer', '172.18.0.9', '30080', 0],
+    ["kube-proxy's health from a load balancer", '172.18.0.9', '10256', 0],
+    ["kube-proxy's health from elsewhere", '198.51.100.7', '10256', 1],
+  ])('%s', async (_, from, port, expected) => {
+    const folder = await mkdtemp(join(tmpdir(), 'node-firewall-kind-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const node = join(folder, 'node.yaml')
+    const labels = { 'node-role.kubernetes.io/control-plane': '' }
+    await writeFile(node, stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'kind', labels } }))
+    const said = vi.spyOn(console, 'log').mockReturnValue()
+    onTestFinished(() => said.mockRestore())
+    const files = ['manifests/overlays/kind/kind.yaml', 'rulesets/kubernetes-control-plane']
+    const paths = files.map((path) => join(root, path))
+    expect(await explain(paths, { node, external: ['eth0'], from, port, expect: 'accept' })).toBe(expected)
   })
 })
 
