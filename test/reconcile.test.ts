@@ -12,6 +12,7 @@ import { families } from '../agent/ruleset/address.ts'
 import type { Family } from '../agent/ruleset/address.ts'
 import { parseRulesets } from '../agent/ruleset/parse.ts'
 import { rulesetOf } from './kernel/enforce.ts'
+import { bare } from './bypass/bare.ts'
 
 /** A node whose kernel takes whole tables, and no commit of the families that are refused. */
 function createNode() {
@@ -26,7 +27,7 @@ function createNode() {
     labels: () => ({}),
     readFacts: async () => ({ external: ['eth0'], interfaces: ['lo', 'eth0'], addresses: [] }),
     clusterFacts: () => noClusterFacts,
-    readDataplane: async () => nothingBeside,
+    readDataplane: async () => bare,
     readFamilies: async () => families,
     detectBackend: async () => 'nft',
     tables: {
@@ -60,16 +61,6 @@ function createNode() {
       ;({ memory } = await reconcile(memory, [{ reason: 'files' }], effects))
     },
   }
-}
-
-const nothingBeside = {
-  programs: [],
-  unseen: [],
-  switched: [],
-  hasCalicoDevices: false,
-  tables: [],
-  untracked: [],
-  unread: [],
 }
 
 /** What iptables-restore makes of our commits: chains that are declared are empty, and rules stand at the end or first. */

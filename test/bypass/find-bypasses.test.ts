@@ -4,16 +4,7 @@ import { findBypasses } from '../../agent/bypass/find-bypasses.ts'
 import { describeFinding } from '../../agent/bypass/finding.ts'
 import type { NftTable } from '../../agent/bypass/nft-tables.ts'
 import { parseUntracked } from '../../agent/bypass/untracked.ts'
-
-const bare: Dataplane = {
-  programs: [],
-  unseen: [],
-  switched: [],
-  hasCalicoDevices: false,
-  tables: [],
-  untracked: [],
-  unread: [],
-}
+import { bare } from './bare.ts'
 
 function table(name: string, rest: Partial<NftTable>): NftTable {
   return { family: 'inet', name, chains: [], flowtables: [], verdicts: new Set(), ...rest }

@@ -1,4 +1,3 @@
-import type { Dataplane } from '../../agent/bypass/dataplane.ts'
 import { noTrials } from '../../agent/confirm/trials.ts'
 import { readNodeFacts } from '../../agent/host/network.ts'
 import type { Backend } from '../../agent/netfilter/backend.ts'
@@ -12,6 +11,7 @@ import { families } from '../../agent/ruleset/address.ts'
 import { parseRulesets } from '../../agent/ruleset/parse.ts'
 import type { Host } from '../sandbox/host.ts'
 import { openTables } from './enforce.ts'
+import { bare } from '../bypass/bare.ts'
 
 export type Given = {
   /** Texts of files by their names: Rulesets, and the data files that they name. */
@@ -24,16 +24,6 @@ export type Given = {
 
 /** One pass of the agent; rejects when anything is not as it should be after it. */
 export type Keep = (given: Given) => Promise<Memory>
-
-const nothingBeside: Dataplane = {
-  programs: [],
-  unseen: [],
-  switched: [],
-  hasCalicoDevices: false,
-  tables: [],
-  untracked: [],
-  unread: [],
-}
 
 /** Runs passes on a host of the sandbox as the agent does, each with what the one before has left. */
 export async function createKeeper(host: Host, backend: Backend): Promise<Keep> {
@@ -55,7 +45,7 @@ export async function createKeeper(host: Host, backend: Backend): Promise<Keep> 
       lastCut: () => undefined,
       clusterFacts: () => cluster,
       readFamilies: async () => families,
-      readDataplane: async () => nothingBeside,
+      readDataplane: async () => bare,
       detectBackend: async () => backend,
       dryRun: false,
       onNewRules: () => {},
