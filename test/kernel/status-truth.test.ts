@@ -316,6 +316,8 @@ describe.each(backends)('status on iptables-%s', (backend) => {
         await cluster.node.exec('ip', ['link', 'set', 'vpn9', 'name', 'vpn0'])
         await expect.poll(async () => (await said()).message, patient).not.toContain('no interface is called')
         await edit(0)
+        // A pass that is under way has read the edit before.
+        await expect.poll(knock, patient).toEqual(allRefused)
       },
       state: 'Enforcing',
       says: /but ruleset test matches nothing that comes in: no interface is called vpn0 here/,
